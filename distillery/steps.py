@@ -76,6 +76,6 @@ def upstream_of(step: Step, spec: JobSpec) -> tuple[Step, ...]:
         case Stage.TRAIN:
             return (CURATE,)
         case Stage.EVALUATE:
-            return (PREPARE, CURATE, train_step(step.student))
+            return (PREPARE, GENERATE, CURATE, train_step(step.student))
         case Stage.PUBLISH:
             return tuple(other for other in steps_of(spec) if other != PUBLISH)

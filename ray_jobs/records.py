@@ -99,10 +99,11 @@ class TargetRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionRow:
-    """A model's answer to a test row and what became of it. ``scores`` are the row's own metric
-    values by name (fractions or counts), from the task's ``score``."""
+    """A model's answer to a test row (one turn of it, in CONVERSATION) and what became of it.
+    ``scores`` are the row's own metric values by name, from the task's ``score``."""
 
     row_id: str
+    turn: int = 0
     group: str
     text: str
     status: RowStatus
