@@ -25,7 +25,7 @@ class ChatTemplate:
     Args:
         tokenizer: A ``transformers`` tokenizer.
         place: Named in errors: the model's folder.
-        date: ``YYYY-MM-DD``, what the template is told today is.
+        date: ``YYYY-MM-DD``, what the template is told today is; none if empty.
 
     Raises:
         SpecError: ``TemplateMissing``; ``TemplateDate``.
@@ -36,7 +36,7 @@ class ChatTemplate:
         self._tokenizer = tokenizer
         self.source = self._get_source()
         prints_date = bool(_CLOCK.search(self.source))
-        if prints_date and date is None:
+        if prints_date and not date:
             raise SpecError(
                 f"{place}: the chat template prints today's date, so the same prompt would differ "
                 "tomorrow, got no pinned date; set model.date to YYYY-MM-DD",

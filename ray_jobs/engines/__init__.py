@@ -1,0 +1,7 @@
+"""Inference engines behind one small interface, so that stages need not know who answers.
+
+Start at ``base.py`` (the interface and its contract), then ``making.py``. ``vllm_engine.py`` and
+``transformers_engine.py`` implement it; ``environment.py`` is what a process's environment must
+hold before vLLM is imported; ``model_folder.py`` looks at a model before a library loads it.
+Not here: rows, prompts, retries, storage. Nothing is imported by this file.
+"""
