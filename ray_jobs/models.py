@@ -118,9 +118,7 @@ def _pin(
         revision=revision,
         date=ref.date,
         digest=digest,
-        template_hash=_template_hash(
-            folder, uri=ref.uri, date=ref.date, digest=digest, cache=cache
-        ),
+        template_hash=_template_hash(folder, ref, digest=digest, cache=cache),
     )
 
 
