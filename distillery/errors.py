@@ -38,7 +38,7 @@ class DistilleryError(Exception):
 
 
 class SpecError(DistilleryError):
-    """What the user gave can't work: the job file, a row of data, a model's folder. Never retried."""
+    """What the user gave can't work: job file, a row of data, a model's folder. Never retried."""
 
     def __init__(
         self, message: str, *, reason: str = "InvalidSpec", problems: Sequence[Problem] = ()
@@ -61,7 +61,7 @@ class TransientError(DistilleryError):
 
 
 class ExternalError(DistilleryError):
-    """A system outside answered with a refusal; ``status_code`` is its own number, if it gave one."""
+    """A system outside refused; ``status_code`` is its own number, if it gave one."""
 
     def __init__(self, message: str, *, reason: str, status_code: int | None = None) -> None:
         super().__init__(message, reason=reason)

@@ -58,7 +58,7 @@ class ArmResult(Model):
 
 class Comparison(Model):
     """A paired difference ``arm - versus`` on the same test rows, with its 95% interval by
-    bootstrap over clusters, and the p-value of McNemar's exact test where rows are right or wrong."""
+    bootstrap over clusters, and McNemar's exact p-value where rows are right or wrong."""
 
     student: str
     seed: int | None

@@ -68,7 +68,7 @@ class PrepareInputs(Model):
 
 
 class PrepareConfig(Model):
-    """For ``ray_jobs.prepare``, which reads the whole job to pin its models and find what is done."""
+    """For ``ray_jobs.prepare``, which reads the whole job to pin models and find what is done."""
 
     stage: Literal["prepare"] = "prepare"
     context: StepContext
@@ -237,12 +237,7 @@ class PublishConfig(Model):
 
 
 StageConfig = Annotated[
-    PrepareConfig
-    | GenerateConfig
-    | CurateConfig
-    | TrainConfig
-    | EvaluateConfig
-    | PublishConfig,
+    PrepareConfig | GenerateConfig | CurateConfig | TrainConfig | EvaluateConfig | PublishConfig,
     Field(discriminator="stage"),
 ]
 _STAGE_CONFIG: TypeAdapter[StageConfig] = TypeAdapter(StageConfig)

@@ -181,9 +181,7 @@ def _evaluate(step: Step, spec: JobSpec, known: Known, context: StepContext) -> 
         max_model_len=engine.max_model_len,
         dtype=engine.dtype,
     )
-    return EvaluateConfig(
-        context=context, inputs=inputs, settings=EvaluateSettings(engine=engine)
-    )
+    return EvaluateConfig(context=context, inputs=inputs, settings=EvaluateSettings(engine=engine))
 
 
 def _publish(step: Step, spec: JobSpec, known: Known, context: StepContext) -> StageConfig:

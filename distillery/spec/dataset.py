@@ -69,7 +69,7 @@ class DatasetSpec(Model):
     max_words: int | None = Field(default=None, ge=16, le=100_000)
     """SUMMARIZATION: cut each article after this many words. The report says how many were cut."""
     remove_near_duplicates: bool = False
-    """Also drop train rows nearly equal (MinHash) to a row of any split. They are counted anyway."""
+    """Also drop train rows nearly equal (MinHash) to another row. They are counted anyway."""
 
 
 class PromptsSpec(Model):

@@ -46,7 +46,7 @@ class EvaluationSpec(Model):
 
 
 class StorageSpec(Model):
-    """Where everything is kept. Credentials come from the surroundings, as the AWS SDK finds them."""
+    """Where everything is kept. Credentials are the surroundings', as the AWS SDK finds them."""
 
     uri: Uri
     """``file://`` or ``s3://bucket/prefix``; a plain path for the command."""

@@ -1,0 +1,21 @@
+"""All rules together: what is wrong with a job, and what deserves a warning."""
+
+from distillery.errors import Problem
+from distillery.spec.job import DistillationJob
+from distillery.validation.data import find_data_problems, find_data_warnings
+from distillery.validation.students import find_student_problems
+from distillery.validation.teacher import find_teacher_problems
+
+
+def find_problems(job: DistillationJob) -> list[Problem]:
+    """Everything that makes the job impossible, in the order of the specification."""
+    return [
+        *find_data_problems(job.spec),
+        *find_teacher_problems(job.spec),
+        *find_student_problems(job.spec),
+    ]
+
+
+def find_warnings(job: DistillationJob) -> list[Problem]:
+    """What will run, but probably not as hoped."""
+    return find_data_warnings(job.spec)

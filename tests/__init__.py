@@ -1,0 +1,1 @@
+"""The tests. ``builders.py`` makes jobs, ``servers/`` starts real servers, ``models.py`` models."""
