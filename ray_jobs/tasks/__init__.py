@@ -1,0 +1,8 @@
+"""The five tasks: what each says to a model, how it reads the answer, how it scores it.
+
+``base.py`` is what every task offers and ``choosing.py`` makes one. A module a task: ``nli.py``,
+``nlu_qa.py``, ``math_task.py``, ``summarization.py``, ``conversation.py``. What they share is named
+for its content: ``prompt_library.py`` (all words), ``roles.py`` (order of turns), ``parsing.py``
+(strict readers), ``numbers.py``, ``single_turn.py``, ``reasoned.py`` and ``labelled.py`` (common
+behaviour), ``label_metrics.py``, ``text_metrics.py`` and ``entities.py``. No model, storage or file.
+"""
