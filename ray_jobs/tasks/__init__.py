@@ -2,7 +2,8 @@
 
 ``base.py`` is what every task offers and ``choosing.py`` makes one. A module a task: ``nli.py``,
 ``nlu_qa.py``, ``math_task.py``, ``summarization.py``, ``conversation.py``. What they share is named
-for its content: ``prompt_library.py`` (all words), ``roles.py`` (order of turns), ``parsing.py``
-(strict readers), ``numbers.py``, ``single_turn.py``, ``reasoned.py`` and ``labelled.py`` (common
-behaviour), ``label_metrics.py``, ``text_metrics.py`` and ``entities.py``. No model, storage or file.
+for its content: ``prompt_library.py`` (all words), ``roles.py`` (order of turns), ``parsing.py``,
+``numbers.py`` and ``refusals.py`` (strict readers), ``single_turn.py``, ``reasoned.py`` and
+``labelled.py`` (common behaviour), ``row_metrics.py``, ``label_metrics.py``, ``text_metrics.py``
+and ``entities.py``. No model, no storage, no file.
 """

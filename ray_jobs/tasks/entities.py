@@ -9,26 +9,34 @@ text scores the same everywhere.
 
 import re
 
+_APOSTROPHE = "'\u2019"
 _TOKEN = re.compile(
-    r"(?P<number>[$€£]?\d+(?:[.,]\d+)*%?)|(?P<word>[^\W\d_][\w]*(?:['’.-]\w+)*)|(?P<stop>[.!?:;\n])|(?P<other>[^\s\w])"
+    rf"""(?P<number>[$\u20ac\u00a3]?[0-9]+(?:[.,][0-9]+)*%?)
+    |(?P<word>[^\W\d_]\w*(?:[{_APOSTROPHE}.-]\w+)*)
+    |(?P<stop>[.!?:;\n])
+    |(?P<other>[^\s\w])""",
+    re.VERBOSE,
 )
-_CONNECTORS = frozenset(
-    {"of", "the", "de", "van", "von", "der", "den", "and", "&", "al", "bin", "la"}
-)
+_CONNECTORS = frozenset({"of", "the", "de", "van", "von", "der", "den", "and", "al", "bin", "la"})
 _UNITS = frozenset(
-    "percent per cent million billion trillion thousand hundred years year months month weeks week "
-    "days day hours hour minutes minute seconds miles mile metres meters feet inches km kg kilograms "
-    "grams tonnes tons pounds dollars euros pence degrees mph times".split()
+    {"percent", "per", "cent", "hundred", "thousand", "million", "billion", "trillion"}
+    | {"years", "year", "months", "month", "weeks", "week", "days", "day", "hours", "hour"}
+    | {"minutes", "minute", "seconds", "second", "times", "degrees", "mph", "miles", "mile"}
+    | {"metres", "meters", "feet", "inches", "km", "kg", "kilograms", "grams", "tonnes", "tons"}
+    | {"pounds", "dollars", "euros", "pence"}
 )
-# Words that begin a sentence far more often than a name does.
 _SENTENCE_OPENERS = frozenset(
-    "a about after all also although an and another any are as at because before both but by can "
-    "could despite did do does during each even every few for from had has have he her here his how "
-    "however i if in is it its last many may meanwhile more most my new no not now of on once one "
-    "only or other our over people she since so some such than that the their then there these they "
-    "this those though to under until was we were what when where whether which while who why will "
-    "with would yet you your".split()
+    {"a", "about", "after", "all", "also", "although", "an", "and", "another", "any", "are", "as"}
+    | {"at", "because", "before", "both", "but", "by", "can", "could", "despite", "did", "do"}
+    | {"does", "during", "each", "even", "every", "few", "for", "from", "had", "has", "have", "he"}
+    | {"her", "here", "his", "how", "however", "i", "if", "in", "is", "it", "its", "last", "many"}
+    | {"may", "meanwhile", "more", "most", "my", "new", "no", "not", "now", "of", "on", "once"}
+    | {"one", "only", "or", "other", "our", "over", "people", "she", "since", "so", "some", "such"}
+    | {"than", "that", "the", "their", "then", "there", "these", "they", "this", "those", "though"}
+    | {"to", "under", "until", "was", "we", "were", "what", "when", "where", "whether", "which"}
+    | {"while", "who", "why", "will", "with", "would", "yet", "you", "your"}
 )
+"""Words that begin a sentence far more often than a name does: never an entity by themselves."""
 
 Entity = tuple[str, ...]
 
@@ -75,11 +83,7 @@ def _capitalised_runs(text: str) -> list[tuple[list[str], bool]]:
     is_start, is_opener = True, False
     for match in _TOKEN.finditer(text):
         word = match["word"]
-        if (
-            word
-            and _is_capitalised(word)
-            and not (word.casefold() in _SENTENCE_OPENERS and (is_start or not _is_acronym(word)))
-        ):
+        if word and _is_capitalised(word) and not _is_mere_opener(word, is_start=is_start):
             if not run:
                 is_opener = is_start
             run, pending = [*run, *pending, _without_possessive(word)], []
@@ -96,25 +100,30 @@ def _capitalised_runs(text: str) -> list[tuple[list[str], bool]]:
 def _numbers(text: str) -> set[Entity]:
     """Numbers with up to two unit words after them; figures of one digit need a unit."""
     found: set[Entity] = set()
-    tokens = [match[0].casefold() for match in _TOKEN.finditer(text)]
+    tokens = list(_TOKEN.finditer(text))
     for index, token in enumerate(tokens):
-        if not token[-1].isdigit() and not token.endswith("%"):
+        number = token["number"]
+        if not number:
             continue
-        if not any(character.isdigit() for character in token) or token[0].isalpha():
-            continue
-        units = []
-        for word in tokens[index + 1 : index + 3]:
-            if word not in _UNITS:
+        units: list[str] = []
+        for following in tokens[index + 1 : index + 3]:
+            if following[0].casefold() not in _UNITS:
                 break
-            units.append(word)
-        if units or len(token) > 1:
-            found.add((token, *units))
+            units.append(following[0].casefold())
+        if units or len(number) > 1:
+            found.add((number, *units))
     return found
 
 
 def _runs(entity: Entity) -> set[Entity]:
     size = len(entity)
     return {entity[start:end] for start in range(size) for end in range(start + 1, size + 1)}
+
+
+def _is_mere_opener(word: str, *, is_start: bool) -> bool:
+    """Whether it is a common word (``The``, ``I'm``); in capitals inside a sentence it is not."""
+    stem = re.split(rf"[{_APOSTROPHE}]", word)[0]
+    return stem.casefold() in _SENTENCE_OPENERS and (is_start or not _is_acronym(word))
 
 
 def _is_capitalised(word: str) -> bool:
@@ -126,4 +135,4 @@ def _is_acronym(word: str) -> bool:
 
 
 def _without_possessive(word: str) -> str:
-    return re.sub(r"['’]s\Z", "", word)
+    return re.sub(rf"[{_APOSTROPHE}]s\Z", "", word)

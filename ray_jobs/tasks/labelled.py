@@ -16,6 +16,7 @@ from ray_jobs.tasks.roles import USER
 
 _MAX_LIST_CHARS = 100
 _MAX_VALUE_CHARS = 40
+_QUOTES = "'\"\u2018\u2019\u201c\u201d"
 
 
 class LabelledTask(ReasonedTask):
@@ -100,7 +101,7 @@ def labels_stand_in(text: str, labels: Sequence[str]) -> bool:
 def _stands_in(text: str, label: str) -> bool:
     escaped = re.escape(label)
     if len(label) == 1:
-        return bool(re.search(rf"(?<!\w){escaped}[).:]|['\"‘“]{escaped}['\"’”]", text))
+        return bool(re.search(rf"(?<!\w){escaped}[).:]|[{_QUOTES}]{escaped}[{_QUOTES}]", text))
     return bool(re.search(rf"(?<!\w){escaped}(?!\w)", text, re.IGNORECASE))
 
 

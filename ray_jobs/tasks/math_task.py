@@ -10,8 +10,9 @@ from ray_jobs.records import PromptRow, RowStatus
 from ray_jobs.tasks.base import Parsed
 from ray_jobs.tasks.labelled import quote_value
 from ray_jobs.tasks.numbers import normalise_number
-from ray_jobs.tasks.parsing import is_refusal, reject, unparsable
+from ray_jobs.tasks.parsing import reject, unparsable
 from ray_jobs.tasks.reasoned import ReasonedTask
+from ray_jobs.tasks.refusals import is_refusal
 
 ANSWER_PATTERN = r"^-?[0-9]{1,15}(\.[0-9]{1,10})?$"
 """What a constrained teacher may write: bounded, so that it can't run on."""

@@ -1,8 +1,8 @@
 """Numbers as answers: one spelling for each value, strictly read.
 
 Accepted: ``20``, ``-20``, ``+20``, ``20.0``, ``1,234`` (commas in the right places), ``1.5e3``; a
-currency sign before it, and one unit after it (``$20``, ``20%``, ``20 apples``, ``20 square feet``),
-which are dropped; one full stop at the end. ``0.2`` and ``20%`` are different answers. Anything
+currency sign before it and one unit after it (``$20``, ``20%``, ``20 apples``, ``20 square feet``)
+are dropped; one full stop at the end. ``0.2`` and ``20%`` are different answers. Anything
 else is no number: a sentence, two numbers, a fraction, a formula, a range.
 """
 
@@ -13,7 +13,7 @@ MAX_NUMBER_CHARS = 40
 
 _MAX_EXPONENT = 30
 _NUMBER = re.compile(
-    r"""\A(?P<sign>[+\-−]?)\s?[$€£¥]?\s?
+    r"""\A(?P<sign>[+\-\u2212]?)\s?[$€£¥]?\s?
     (?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)
     (?:\.(?P<decimals>[0-9]+))?
     (?:[eE](?P<exponent>[+-]?[0-9]{1,4}))?
@@ -38,7 +38,7 @@ def normalise_number(text: str) -> str | None:
     whole, decimals = _shift(whole, decimals, exponent)
     whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
     magnitude = f"{whole}.{decimals}" if decimals else whole
-    is_negative = match["sign"] in ("-", "−") and magnitude != "0"
+    is_negative = match["sign"] in ("-", "\u2212") and magnitude != "0"
     return f"-{magnitude}" if is_negative else magnitude
 
 

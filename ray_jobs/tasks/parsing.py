@@ -16,6 +16,7 @@ from typing import Any
 from ray_jobs.engines.base import FinishReason
 from ray_jobs.records import RowStatus
 from ray_jobs.tasks.base import Parsed
+from ray_jobs.tasks.refusals import is_refusal
 
 FENCED = "in a code fence"
 """``Parsed.detail`` of an accepted answer whose JSON stood in a code fence."""
@@ -24,25 +25,10 @@ REASON, ANSWER = "reason", "answer"
 ENTITIES, SUMMARY = "missing_entities", "denser_summary"
 
 _FENCE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
-_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’"}
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
 _BRACKETED = re.compile(r"\A(?:\((\w)\)|(\w)\))\Z")
 _FOREIGN_LABEL = re.compile(r"\A[\w'-]+(?: [\w'-]+)*\Z")
 _MAX_LABEL_CHARS = 64
-
-_SORRY = r"(?:(?:i['’]?m|i am) (?:very |so |really |truly )?sorry|sorry|apologies|unfortunately)"
-_AS_AN_AI = r"as an ai(?: language)?(?: model| assistant)?"
-_CANNOT = (
-    r"i(?: am|['’]m)? (?:can(?:no|['’])t|cannot|can not|unable to|not able to|won['’]t|will not|"
-    r"must decline to|have to decline to|not comfortable)"
-)
-_ACTION = (
-    r"(?:help|assist|answer|comply|provide|fulfil+|complete|engage|create|generate|write|produce|"
-    r"discuss|process|do (?:that|this)|summari[sz]e|continue|respond|share|give)"
-)
-_REFUSAL = re.compile(
-    rf"\A(?:{_SORRY}[,.;:!]?\s+(?:but )?)?(?:{_AS_AN_AI},?\s+)?{_CANNOT}\s+(?:to |with )?{_ACTION}\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +60,7 @@ class _Number(str):
     """A JSON number as it was written, told apart from a string."""
 
 
-class _Refused(ValueError):
+class _RefusedJsonError(ValueError):
     """Well-formed JSON that is not accepted; carries the fixed words for ``detail``."""
 
 
@@ -98,11 +84,6 @@ def reject_unfinished(text: str, finish: FinishReason) -> Parsed | None:
     if not text.strip():
         return unparsable("empty")
     return None if _is_encodable(text) else unparsable("not valid Unicode")
-
-
-def is_refusal(text: str) -> bool:
-    """Whether the text opens with a plain refusal to do the task; in doubt it does not."""
-    return _REFUSAL.match(text.strip()) is not None
 
 
 def match_label(text: str, labels: Sequence[str]) -> str | None:
@@ -229,7 +210,7 @@ def _read_json(text: str) -> _Json | Parsed:
             parse_float=_Number,
             parse_constant=_refuse_constant,
         )
-    except _Refused as error:
+    except _RefusedJsonError as error:
         return unparsable(str(error))
     except json.JSONDecodeError as error:
         return unparsable("text after the JSON" if error.msg == "Extra data" else "broken JSON")
@@ -242,12 +223,12 @@ def _read_json(text: str) -> _Json | Parsed:
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
-        raise _Refused("a key stands twice")
+        raise _RefusedJsonError("a key stands twice")
     return dict(pairs)
 
 
 def _refuse_constant(name: str) -> Any:
-    raise _Refused("a number that is none")
+    raise _RefusedJsonError("a number that is none")
 
 
 def _wrong_keys(value: Mapping[str, Any], wanted: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""All words the tasks put to a model, versioned and hashed. Own wording; METHOD gives the structure.
+"""All words the tasks put to a model, versioned and hashed, in our own wording.
 
 A placeholder in braces is filled in for each row or job; braces around anything else stand for
 themselves. User-supplied prompts (``spec.prompts``) take the place of entries here, in

@@ -15,7 +15,7 @@ _MAX_ROLE_CHARS = 16
 
 
 def check_single_turn(messages: Sequence[Message], *, task: str) -> None:
-    """Raises ``SpecError``: ``WrongRoles`` unless [system,] user; ``EmptyTurn`` for a blank user."""
+    """Raises ``SpecError``: ``WrongRoles`` unless [system,] user; ``EmptyTurn`` where blank."""
     roles = [message.role for message in messages]
     if roles not in ([USER], [SYSTEM, USER]):
         raise SpecError(
@@ -47,7 +47,7 @@ def system_text(messages: Sequence[Message]) -> str:
 
 
 def replace_system(messages: Sequence[Message], text: str | None) -> tuple[Message, ...]:
-    """``messages`` with ``text`` as system message: ``None`` keeps what is there, ``""`` removes."""
+    """``messages`` with ``text`` as system message: ``None`` keeps its own, ``""`` removes it."""
     if text is None:
         return tuple(messages)
     rest = tuple(message for message in messages if message.role != SYSTEM)

@@ -17,11 +17,11 @@ from ray_jobs.tasks.parsing import (
     FENCED,
     SUMMARY,
     DensityRounds,
-    is_refusal,
     read_density_rounds,
     reject,
     unparsable,
 )
+from ray_jobs.tasks.refusals import is_refusal
 from ray_jobs.tasks.roles import USER
 from ray_jobs.tasks.row_metrics import mean_scores
 from ray_jobs.tasks.single_turn import SingleTurnTask, check_variant
