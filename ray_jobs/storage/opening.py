@@ -46,7 +46,7 @@ def open_object(
         SpecError: As ``open_storage``, and where the URI names no object.
     """
     root, _, name = uri.rpartition("/")
-    if not name or root.endswith(("file:/", "s3:/")):
+    if not name or not root or root.endswith("s3:/"):
         raise SpecError(
             f"data uri: must name one file, got {uri[:100]!r}; write s3://bucket/folder/file "
             "or file:///folder/file"

@@ -72,6 +72,11 @@ class S3Storage:
         """As ``Storage.uri``."""
         return "s3://" + (f"{self._bucket}/{self._prefix}" if self._prefix else self._bucket)
 
+    @property
+    def endpoint_url(self) -> str:
+        """Where requests go, boto3's default included."""
+        return str(self._client.meta.endpoint_url)
+
     def uri_of(self, key: str) -> str:
         """As ``Storage.uri_of``."""
         return f"s3://{self._bucket}/{self._full(key)}"
@@ -190,7 +195,7 @@ class S3Storage:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=f"{root}{prefix}"
         )
-        with client_faults(place=f"{self.uri}/{prefix}", endpoint=self._client.meta.endpoint_url):
+        with client_faults(place=f"{self.uri}/{prefix}", endpoint=self.endpoint_url):
             entries = [entry for page in pages for entry in page.get("Contents", ())]
         for entry in sorted(entries, key=lambda entry: str(entry["Key"])):
             yield StoredObject(
@@ -208,7 +213,7 @@ class S3Storage:
         return join_key(self._prefix, check_key(key))
 
     def _faults(self, key: str) -> AbstractContextManager[None]:
-        return client_faults(place=self.uri_of(key), endpoint=self._client.meta.endpoint_url)
+        return client_faults(place=self.uri_of(key), endpoint=self.endpoint_url)
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[None]:

@@ -25,6 +25,7 @@ from distillery.errors import DistilleryError, ExternalError
 from ray_jobs.storage.faults import Reason, object_missing, word
 
 _DENIED_STATUS = (401, 403)
+_CHANGED_STATUS = 412
 _DENIED_CODES = {
     "AccessDenied",
     "ExpiredToken",
@@ -100,6 +101,10 @@ def _refusal(error: ClientError, *, place: str) -> DistilleryError:
     if code in _DAMAGED_CODES:
         problem = f"bytes must arrive as they were sent, got {code} ({status}); send them again"
         reason = Reason.CHECKSUM_MISMATCH
+        return ExternalError(word(place, problem), reason=reason, status_code=status)
+    if status == _CHANGED_STATUS:
+        problem = f"object must not change while it is read, got {code} ({status}); read it again"
+        reason = Reason.STORAGE_FAILED
         return ExternalError(word(place, problem), reason=reason, status_code=status)
     problem = (
         f"storage refused {error.operation_name}, got {code} ({status}); "

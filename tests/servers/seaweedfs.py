@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Identity:
 
     name: str
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
     actions: tuple[str, ...]
 
 
@@ -55,16 +55,27 @@ class S3Server:
 
     endpoint_url: str
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
         """What boto3 needs in a process's environment to use the server."""
         return credentials_environment(self.access_key, self.secret_key)
 
+    def client(self) -> Any:
+        """A boto3 client of the administrator, which tries once."""
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=60),
+        )
+
     def create_bucket(self, name: str) -> None:
         """Creates a bucket (at least three characters), as the administrator."""
-        _admin_client(self).create_bucket(Bucket=name)
+        self.client().create_bucket(Bucket=name)
 
 
 def credentials_environment(access_key: str, secret_key: str) -> dict[str, str]:
@@ -188,7 +199,7 @@ def _identities_json(identities: Sequence[Identity]) -> str:
 
 def _await_answer(server: S3Server, *, process: subprocess.Popen[bytes], log: Path) -> None:
     """Waits until a bucket can be made: listening alone doesn't mean ready."""
-    client = _admin_client(server)
+    client = server.client()
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
@@ -203,17 +214,6 @@ def _await_answer(server: S3Server, *, process: subprocess.Popen[bytes], log: Pa
             client.delete_object(Bucket="ready", Key="ready")
             client.delete_bucket(Bucket="ready")
             return
-
-
-def _admin_client(server: S3Server) -> Any:
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=server.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10),
-    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -78,19 +78,20 @@ def test_put_new_writes_only_where_the_key_is_free(storage: Storage) -> None:
 
 def test_of_eight_racing_creators_exactly_one_wins_each_key(storage: Storage) -> None:
     num_threads, num_keys = 8, 20
-    barrier = Barrier(num_threads)
+    starts = [Barrier(num_threads) for _ in range(num_keys)]
 
-    def race(thread: int) -> list[bool]:
-        won = []
-        for key in range(num_keys):
-            barrier.wait(timeout=60)
-            won.append(storage.put_new(f"race/{key:02}", f"{thread}".encode()))
-        return won
+    def create(key: int, thread: int) -> bool:
+        starts[key].wait(timeout=60)
+        return storage.put_new(f"race/{key:02}", f"{thread}".encode())
 
-    with ThreadPoolExecutor(num_threads) as pool:
-        won = list(pool.map(race, range(num_threads)))
+    with ThreadPoolExecutor(num_threads * num_keys) as pool:
+        won = {
+            (key, thread): pool.submit(create, key, thread)
+            for key in range(num_keys)
+            for thread in range(num_threads)
+        }
     for key in range(num_keys):
-        winners = [thread for thread in range(num_threads) if won[thread][key]]
+        winners = [thread for thread in range(num_threads) if won[key, thread].result()]
         assert len(winners) == 1
         assert storage.get_bytes(f"race/{key:02}") == f"{winners[0]}".encode()
 
