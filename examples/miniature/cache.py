@@ -23,11 +23,11 @@ def is_finished(out: Path, *, recipe_hash: str) -> bool:
     """Whether ``out`` holds everything this recipe makes, each file at its recorded size."""
     try:
         marker = json.loads((out / MARKER).read_text())
-        files = marker["files"].items()
+        files = dict(marker["files"]).items()
         return marker["recipeHash"] == recipe_hash and all(
             (out / name).stat().st_size == size for name, size in files
         )
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError):
         return False
 
 

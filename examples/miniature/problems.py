@@ -17,6 +17,8 @@ VERBS = ("finds", "buys", "gets", "wins", "brings")
 SMALLEST, LARGEST = 1, 9
 NUM_ADDENDS = 4
 LARGEST_SUM = NUM_ADDENDS * LARGEST
+# Which set each of 25 multisets goes to: 20 to train (0), 2 to validation (1), 3 to test (2).
+DEAL = (0,) * 20 + (1,) * 2 + (2,) * 3
 
 Multiset = tuple[int, ...]
 
@@ -57,16 +59,22 @@ class Split:
     test: tuple[Multiset, ...]
 
 
-def split_multisets(rng: random.Random, *, num_validation: int, num_test: int) -> Split:
-    """All multisets of four numbers, shuffled and cut in three; train takes what is left."""
+def split_multisets(rng: random.Random) -> Split:
+    """All multisets of four numbers, dealt out so that each set has small, middle and large sums.
+
+    Of every 25 neighbours by sum, 2 go to validation and 3 to test: drawn without regard to the
+    sum, sets this small would differ in which answers are common.
+    """
     multisets = list(combinations_with_replacement(range(SMALLEST, LARGEST + 1), NUM_ADDENDS))
     rng.shuffle(multisets)
-    held_out = num_validation + num_test
-    return Split(
-        train=tuple(multisets[held_out:]),
-        validation=tuple(multisets[:num_validation]),
-        test=tuple(multisets[num_validation:held_out]),
-    )
+    multisets.sort(key=sum)
+    dealt: tuple[list[Multiset], ...] = ([], [], [])
+    for start in range(0, len(multisets), len(DEAL)):
+        neighbours = multisets[start : start + len(DEAL)]
+        for multiset, hand in zip(neighbours, rng.sample(DEAL, len(DEAL)), strict=False):
+            dealt[hand].append(multiset)
+    train, validation, test = dealt
+    return Split(train=tuple(train), validation=tuple(validation), test=tuple(test))
 
 
 class Writer:

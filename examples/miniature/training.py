@@ -2,7 +2,7 @@
 
 Not the product's trainer (that is ``ray_jobs.train``): these models stand for what a user
 already has, so they are made by nothing of the product's. The loss falls on the reply alone.
-Weights are float32; on a CPU that knows bfloat16 the multiplications run in it.
+Weights are float32, matrix products bfloat16.
 """
 
 import math
