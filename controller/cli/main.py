@@ -1,0 +1,180 @@
+"""The ``distillery`` command: its arguments, and the edge where errors become exit codes.
+
+0: the job succeeded, or every file is valid. 1: it failed. 2: the job file is wrong. 130:
+interrupted, and the same command goes on from there.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from controller.cli.interrupts import Interrupts
+from controller.cli.run import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, RunOptions, run_job
+from distillery.errors import DistilleryError, SpecError
+from distillery.loading import load_job, warnings_for
+from distillery.local_uris import resolve_uris
+from distillery.spec.job import DistillationJob
+
+_DESCRIPTION = """\
+Distil a large model into a small one for one task, as a job file says.
+
+examples:
+  distillery validate job.yaml                 what is wrong with it, all at once
+  distillery run job.yaml                      everything, on this machine
+  distillery run job.yaml --set teacher.sampling.maxTokens=256
+"""
+
+_RUN = """\
+Run a job's steps: prepare, generate, curate, train, evaluate, publish.
+
+Steps that are finished are never run twice: after Ctrl-C, a crash or an edit of the job file, the
+same command goes on, and runs just what is missing or has changed. Report, results and the logs of
+every step are kept in the run's folder.
+
+examples:
+  distillery run job.yaml
+  distillery run job.yaml --workdir /data/runs/first
+  distillery run job.yaml --set spec.students[0].training.epochs=1 --set retries.maxAttempts=1
+  RAY_AUTH_TOKEN=... distillery run job.yaml --ray-address http://ray-head:8265
+
+exit codes: 0 succeeded, 1 failed, 2 the job file is wrong, 130 interrupted
+"""
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+) -> int:
+    """Runs the command; returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parsed = _parser().parse_args(arguments)
+    out = out if out is not None else sys.stdout
+    err = err if err is not None else sys.stderr
+    try:
+        if parsed.command == "validate":
+            return _validate(parsed.files, parsed.overrides, out=out, err=err)
+        options = RunOptions(
+            workdir=Path(),
+            ray_address=parsed.ray_address,
+            command=shlex.join(["distillery", *arguments]),
+            environ=environ,
+            out=out,
+        )
+        return _run(parsed, options, err=err)
+    except SpecError as error:
+        err.write(f"{error.message}\n")
+        return EXIT_BAD_SPEC
+    except DistilleryError as error:
+        err.write(f"{error.message}\n")
+        return EXIT_FAILED
+
+
+def _run(parsed: argparse.Namespace, options: RunOptions, *, err: TextIO) -> int:
+    job = _load(parsed.file, parsed.overrides)
+    _warn(job, err)
+    workdir = Path(parsed.workdir or Path("runs") / job.metadata.name)
+    chosen = RunOptions(
+        workdir=workdir,
+        ray_address=options.ray_address,
+        command=options.command,
+        environ=options.environ,
+        out=options.out,
+    )
+    with Interrupts().installed() as interrupts:
+        return run_job(job, chosen, interrupts=interrupts)
+
+
+def _validate(files: Sequence[str], overrides: Sequence[str], *, out: TextIO, err: TextIO) -> int:
+    code = EXIT_OK
+    for file in files:
+        try:
+            job = _load(file, overrides)
+        except SpecError as error:
+            code = EXIT_BAD_SPEC
+            prefix = f"{file}: " if len(files) > 1 else ""
+            err.writelines(f"{prefix}{line}\n" for line in error.message.splitlines())
+        else:
+            _warn(job, err)
+            out.write(f"{file}: valid\n")
+    return code
+
+
+def _load(file: str, overrides: Sequence[str]) -> DistillationJob:
+    path = Path(file)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = getattr(error, "strerror", None) or "is no UTF-8 text"
+        raise SpecError(
+            f"{file}: can't be read, {what.lower()}; name a DistillationJob file",
+            reason="JobFileUnreadable",
+        ) from error
+    return load_job(
+        text,
+        overrides=overrides,
+        source=file,
+        resolve=lambda job: resolve_uris(job, base=os.getcwd()),
+    )
+
+
+def _warn(job: DistillationJob, err: TextIO) -> None:
+    err.writelines(f"warning: {problem}\n" for problem in warnings_for(job))
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("distillery")
+    except importlib.metadata.PackageNotFoundError:
+        return "(run from its source, not installed)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="distillery", description=_DESCRIPTION, formatter_class=raw
+    )
+    parser.add_argument("--version", action="version", version=f"distillery {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run", help="run a job to its end", description=_RUN, formatter_class=raw
+    )
+    run.add_argument("file", metavar="FILE", help="the DistillationJob, as YAML or JSON")
+    run.add_argument(
+        "--workdir", metavar="DIR", help="the run's folder; default: runs/<job's name>"
+    )
+    run.add_argument(
+        "--ray-address",
+        metavar="URL",
+        default="",
+        help="use an existing Ray cluster, whose dashboard this is (http://host:8265); the token "
+        "is taken from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, and the run's folder must be at the "
+        "same path there; default: start Ray here and stop it at the end",
+    )
+    validate = commands.add_parser(
+        "validate",
+        help="say all that is wrong with a job file",
+        description="Check job files without running anything. Exit code 2 if one is wrong.",
+    )
+    validate.add_argument("files", metavar="FILE", nargs="+")
+    for command in (run, validate):
+        command.add_argument(
+            "--set",
+            dest="overrides",
+            metavar="PATH=VALUE",
+            action="append",
+            default=[],
+            help="change a field of the job, such as teacher.sampling.maxTokens=256; repeatable",
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
