@@ -1,0 +1,83 @@
+"""The Ray actor that holds the engine while models are evaluated, one process a model folder.
+
+The driver stays free of torch and vllm; the actor's environment is the engine's
+(``engines.environment``). Progress is polled, since a driver can't be called.
+"""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from distillery.spec.dataset import PromptsSpec
+from distillery.tasks import TaskName
+from ray_jobs.engines.base import EngineSettings
+from ray_jobs.engines.environment import engine_environment
+from ray_jobs.engines.making import make_engine
+from ray_jobs.evaluate.answering import Answered, Question, answer_rows
+from ray_jobs.records import PromptRow
+from ray_jobs.rendering import Renderer
+from ray_jobs.tasks.base import TaskOptions
+from ray_jobs.tasks.choosing import make_task
+
+
+class AnsweringActor:
+    """A model in an engine, answering test rows. Made with ``start_answering``."""
+
+    def __init__(self, folder: str, settings: EngineSettings, *, date: str) -> None:
+        self._renderer = Renderer.from_folder(Path(folder), date=date or None)
+        self._engine = make_engine(settings, folder, stop_token_ids=self._renderer.stop_token_ids)
+        self._lock = threading.Lock()
+        self._done = 0
+        self._tokens = 0
+
+    def answer(
+        self,
+        task_name: TaskName,
+        options: dict[str, Any],
+        rows: list[PromptRow],
+        question: Question,
+    ) -> Answered:
+        """All answers to ``rows``; ``options`` are ``labels`` and ``prompts`` of ``TaskOptions``."""
+        task = make_task(
+            task_name,
+            TaskOptions(
+                labels=tuple(options["labels"]),
+                prompts=PromptsSpec.model_validate(options["prompts"]),
+            ),
+        )
+        with self._lock:
+            self._done = 0
+        return answer_rows(
+            self._engine, self._renderer, task, rows, question=question, on_progress=self._note
+        )
+
+    def progress(self) -> tuple[int, int]:
+        """Turns answered for the current question, and tokens generated since the last call."""
+        with self._lock:
+            tokens, self._tokens = self._tokens, 0
+            return self._done, tokens
+
+    def close(self) -> None:
+        """Frees the engine."""
+        self._engine.close()
+
+    def _note(self, done: int, tokens: int) -> None:
+        with self._lock:
+            self._done = done
+            self._tokens += tokens
+
+
+def start_answering(folder: Path, settings: EngineSettings, *, date: str, num_threads: int) -> Any:
+    """The handle of a new actor with the model of ``folder``; two calls run in it at once, so that
+    progress can be asked while it answers."""
+    import ray
+
+    remote = ray.remote(AnsweringActor).options(
+        num_cpus=1,
+        max_concurrency=2,
+        # Ray would give the actor one thread.
+        runtime_env={
+            "env_vars": engine_environment(settings) | {"OMP_NUM_THREADS": str(num_threads)}
+        },
+    )
+    return remote.remote(str(folder), settings, date=date)
