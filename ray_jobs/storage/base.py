@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 OnBytes = Callable[[int], None]
-"""Called with the number of bytes moved since the last call, for progress."""
+"""Called with the number of bytes moved since the last call, for progress: by one thread at a time,
+not always the caller's, and with a negative number where a part has to be sent again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class StoredObject:
 class Storage(Protocol):
     """Objects below one root. Every method raises ``ExternalError`` (reasons ``BucketMissing``,
     ``AccessDenied``, ``EndpointUnreachable``, ``StorageFailed``), or ``ResourceError`` (reason
-    ``DiskFull``); transient faults are retried inside with backoff before that."""
+    ``DiskFull``); transient faults are retried inside with backoff before that. Safe for threads;
+    every process opens its own."""
 
     @property
     def uri(self) -> str:
@@ -42,12 +44,15 @@ class Storage(Protocol):
         """Writes the whole object, atomically; replaces what is there. Returns its SHA-256."""
 
     def put_new(self, key: str, data: bytes) -> bool:
-        """Creates the object only if the key is free. Returns False, writing nothing, if taken."""
+        """Creates the object only if the key is free. Returns False, writing nothing, if taken.
+        Of several writers at once exactly one gets True. Raises ``ExternalError`` with reason
+        ``StorageUnfit`` where the storage can't promise that."""
 
     def put_file(self, key: str, path: Path, *, on_bytes: OnBytes | None = None) -> StoredObject:
         """Uploads a file of any size without reading it whole; readers see all of it or nothing.
 
-        Returns: the object with the SHA-256 of what was sent, computed in the same pass.
+        Returns: the object with the SHA-256 of what was sent. A file that changes meanwhile may
+        raise ``ExternalError`` (reason ``StorageFailed``).
         """
 
     def get_bytes(self, key: str) -> bytes:
@@ -60,13 +65,15 @@ class Storage(Protocol):
         (reason ``ChecksumMismatch``) and leaves no file."""
 
     def open_read(self, key: str) -> AbstractContextManager[IO[bytes]]:
-        """A stream over the object, read as it is consumed."""
+        """A stream over the object, read as it is consumed; it can seek. Raises ``ExternalError``
+        with reason ``ObjectMissing``."""
 
     def stat(self, key: str) -> StoredObject | None:
         """What is stored under ``key``, or None."""
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """All objects whose key starts with ``prefix``, in key order."""
+        """All objects whose key starts with ``prefix`` (any text, not only a folder), in key
+        order."""
 
     def delete(self, key: str) -> None:
         """Removes the object; a missing one is no error."""

@@ -1,4 +1,4 @@
-"""SHA-256 of what passes by, so that no byte is read twice just to be hashed."""
+"""SHA-256 of what passes by, and of whole files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,15 +11,11 @@ CHUNK_BYTES = 1 << 20
 
 
 class HashingReader:
-    """A file read once from start to end, which knows the SHA-256 and the count of what was read.
-
-    Seeking is allowed only to ask for the size (boto3 does, before it reads).
-    """
+    """A stream read from start to end, which knows the SHA-256 of what was read."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._sha256 = hashlib.sha256()
-        self.num_bytes = 0
 
     @property
     def sha256(self) -> str:
@@ -27,23 +23,10 @@ class HashingReader:
         return self._sha256.hexdigest()
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes of the file, counted and hashed."""
+        """The next bytes of the file, hashed."""
         data = self._stream.read(size)
         self._sha256.update(data)
-        self.num_bytes += len(data)
         return data
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Moves without hashing."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """The position in the file."""
-        return self._stream.tell()
 
 
 def iterate_chunks(

@@ -9,11 +9,11 @@ were killed leave parts nobody sees; a bucket rule (AbortIncompleteMultipartUplo
 import base64
 import hashlib
 import io
-import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from distillery.errors import ExternalError
 from ray_jobs.storage.base import OnBytes, StoredObject
 from ray_jobs.storage.faults import Reason, checksum_mismatch, os_faults, word
-from ray_jobs.storage.hashing import HashingReader, hash_file, iterate_chunks
+from ray_jobs.storage.hashing import hash_file, iterate_chunks
 from ray_jobs.storage.keys import check_key, join_key
 from ray_jobs.storage.receiving import receive
 from ray_jobs.storage.s3_client import S3Settings, backoff_s, build_client
@@ -110,23 +110,27 @@ class S3Storage:
         return False
 
     def put_file(self, key: str, path: Path, *, on_bytes: OnBytes | None = None) -> StoredObject:
-        """As ``Storage.put_file``."""
-        with os_faults(str(path)), path.open("rb") as stream:
-            size_bytes = os.fstat(stream.fileno()).st_size
-            if size_bytes <= self._settings.part_size_bytes:
-                stored = self.put_bytes(key, stream.read())
+        """As ``Storage.put_file``. A file of several parts is hashed beside the upload, which is
+        refused if the file changed meanwhile."""
+        with os_faults(str(path)):
+            before = path.stat()
+            if before.st_size <= self._settings.part_size_bytes:
+                stored = self.put_bytes(key, path.read_bytes())
                 if on_bytes is not None:
                     on_bytes(stored.size_bytes)
                 return stored
-            reader = HashingReader(stream)
-            etag = self._upload_parts(key, reader, on_bytes=on_bytes)
-        if reader.num_bytes != size_bytes:
+            with ThreadPoolExecutor(1) as beside:
+                hashing = beside.submit(hash_file, path)
+                etag = self._upload_parts(key, path, on_bytes=on_bytes)
+            after = path.stat()
+            sha256 = hashing.result()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             problem = (
-                f"file must not change while it is uploaded, got {reader.num_bytes} bytes "
-                f"instead of {size_bytes}; upload it again"
+                f"file must not change while it is uploaded, got {after.st_size} bytes after "
+                f"{before.st_size}; upload it again when nobody writes it"
             )
             raise ExternalError(word(str(path), problem), reason=Reason.STORAGE_FAILED)
-        return StoredObject(key=key, size_bytes=size_bytes, etag=etag, sha256=reader.sha256)
+        return StoredObject(key=key, size_bytes=after.st_size, etag=etag, sha256=sha256)
 
     def get_bytes(self, key: str) -> bytes:
         """As ``Storage.get_bytes``."""
@@ -250,11 +254,11 @@ class S3Storage:
         )
         return str(answer["ETag"])
 
-    def _upload_parts(self, key: str, reader: HashingReader, *, on_bytes: OnBytes | None) -> str:
-        """The new object's ETag. boto3 reads ``reader`` once, in order, and hashes each part."""
+    def _upload_parts(self, key: str, path: Path, *, on_bytes: OnBytes | None) -> str:
+        """The new object's ETag. boto3 hashes each part, and the storage compares."""
         with self._faults(key):
-            self._client.upload_fileobj(
-                reader,
+            self._client.upload_file(
+                str(path),
                 self._bucket,
                 self._full(key),
                 ExtraArgs={"ChecksumAlgorithm": "SHA256"},

@@ -30,8 +30,8 @@ class S3Settings:
 
     endpoint_url: str | None = None
     region: str | None = None
-    part_size_bytes: int = 16 << 20
-    num_threads: int = 8
+    part_size_bytes: int = 8 << 20
+    num_threads: int = 10
     max_attempts: int = 8
 
 

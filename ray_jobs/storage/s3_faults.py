@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from boto3.exceptions import Boto3Error
+from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -58,6 +58,8 @@ def code_of(error: ClientError) -> str:
 
 def client_fault(error: Exception, *, place: str, endpoint: str) -> DistilleryError:
     """The error of the tree for one of boto3's, met at the object or bucket ``place``."""
+    if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError):
+        error = error.__context__  # upload_file tells the refusal only as text
     if isinstance(error, ClientError):
         return _refusal(error, place=place)
     name = type(error).__name__

@@ -1,5 +1,6 @@
 """What goes wrong with S3, each against a real server: refusals, breaks, damage, races."""
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -243,6 +244,8 @@ def test_bytes_damaged_on_the_way_are_refused_and_not_seen(
     assert list(open_s3().list()) == []
 
 
+# boto3 leaves the parts it cancels open until they are collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_upload_that_fails_halfway_leaves_nothing_and_no_parts(
     open_s3: OpenS3, s3_server: S3Server, large_file: Path
 ) -> None:
@@ -252,11 +255,27 @@ def test_an_upload_that_fails_halfway_leaves_nothing_and_no_parts(
     storage = open_s3()
     with pytest.raises(StoppedError):
         storage.put_file("k", large_file, on_bytes=stop)
+    gc.collect()
     assert list(storage.list()) == []
     assert storage.stat("k") is None
     prefix = storage.uri_of("k").removeprefix(f"s3://{BUCKET}/")
     uploads = s3_server.client().list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
     assert uploads.get("Uploads", []) == []
+
+
+def test_a_file_that_grows_while_it_is_uploaded_is_refused(
+    open_s3: OpenS3, large_file: Path
+) -> None:
+    def grow(num_bytes: int) -> None:
+        with large_file.open("ab") as stream:
+            stream.write(b"x")
+
+    with pytest.raises(
+        ExternalError,
+        match=r"source\.bin: file must not change while it is uploaded, got \d+ bytes after \d+;",
+    ) as caught:
+        open_s3().put_file("k", large_file, on_bytes=grow)
+    assert caught.value.reason == "StorageFailed"
 
 
 @pytest.mark.parametrize(
