@@ -35,7 +35,7 @@ def test_an_os_error_becomes_an_error_of_the_tree(
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.EISDIR])
 def test_what_cannot_be_read_as_a_file_is_missing(number: int) -> None:
-    with pytest.raises(ExternalError, match="^a: no such object") as caught, read_faults("a"):
+    with pytest.raises(ExternalError, match=r"^a: no such object") as caught, read_faults("a"):
         raise OSError(number, "from the kernel")
     assert caught.value.reason == Reason.OBJECT_MISSING
 
