@@ -83,13 +83,14 @@ def _capitalised_runs(text: str) -> list[tuple[list[str], bool]]:
     is_start, is_opener = True, False
     for match in _TOKEN.finditer(text):
         word = match["word"]
-        if word and _is_capitalised(word) and not _is_mere_opener(word, is_start=is_start):
+        is_name = bool(word) and _is_capitalised(word) and not _is_mere_opener(word, is_start)
+        if is_name:
             if not run:
                 is_opener = is_start
             run, pending = [*run, *pending, _without_possessive(word)], []
-        elif run and word and word in _CONNECTORS and len(pending) < 2:
+        elif run and word in _CONNECTORS and len(pending) < 2:
             pending.append(word)
-        elif run:
+        if run and (_is_possessive(word) if is_name else not pending):
             runs.append((run, is_opener))
             run, pending = [], []
         if match.lastgroup != "other":
@@ -120,7 +121,7 @@ def _runs(entity: Entity) -> set[Entity]:
     return {entity[start:end] for start in range(size) for end in range(start + 1, size + 1)}
 
 
-def _is_mere_opener(word: str, *, is_start: bool) -> bool:
+def _is_mere_opener(word: str, is_start: bool) -> bool:
     """Whether it is a common word (``The``, ``I'm``); in capitals inside a sentence it is not."""
     stem = re.split(rf"[{_APOSTROPHE}]", word)[0]
     return stem.casefold() in _SENTENCE_OPENERS and (is_start or not _is_acronym(word))
@@ -132,6 +133,10 @@ def _is_capitalised(word: str) -> bool:
 
 def _is_acronym(word: str) -> bool:
     return len(word) > 1 and word.isupper()
+
+
+def _is_possessive(word: str) -> bool:
+    return _without_possessive(word) != word
 
 
 def _without_possessive(word: str) -> str:
