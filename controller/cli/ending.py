@@ -53,7 +53,8 @@ def _is_evaluated(stage: StageStatus) -> bool:
 
 
 def _tell_step(console: Console, stage: StageStatus, workdir: Path) -> None:
-    _line(console, f"{stage.step} failed ({stage.reason}): {stage.message}", style="bold red")
+    message = stage.message.removeprefix(f"{stage.step}: ")
+    _line(console, f"{stage.step} failed ({stage.reason}): {message}", style="bold red")
     _line(console, f"  what to do: {hint_for(stage.stage, reason=stage.reason)}")
     if stage.attempt:
         log = log_path(workdir, step=stage.step, number=stage.attempt)

@@ -1,7 +1,9 @@
 """Progress in words and numbers, for the terminal and for log lines alike. Pure."""
 
+import re
 from datetime import datetime
 
+from distillery.conditions import Reason
 from distillery.progress import Phase, Progress
 from distillery.status import StageStatus, StepState
 
@@ -60,13 +62,18 @@ def elapsed_text(stage: StageStatus, now: datetime) -> str:
     return duration(((stage.end_time or now) - stage.start_time).total_seconds())
 
 
+def state_text(state: StepState) -> str:
+    """The state in small letters: ``backing off``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", state.value).lower()
+
+
 def stage_text(stage: StageStatus) -> str:
     """What is to be said of the step besides its state."""
     if stage.state == StepState.RUNNING:
         retry = f"attempt {stage.attempt}, " if stage.attempt > 1 else ""
         return retry + progress_text(stage.progress)
-    if stage.state == StepState.DONE and stage.reason == "AlreadyFinished":
+    if stage.state == StepState.DONE and stage.reason == Reason.ALREADY_FINISHED:
         return "finished before"
     if stage.state == StepState.DONE:
         return ""
-    return stage.message or stage.reason
+    return stage.message.removeprefix(f"{stage.step}: ") or stage.reason

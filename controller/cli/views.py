@@ -16,6 +16,7 @@ from controller.cli.progress_text import (
     rate_text,
     remaining_text,
     stage_text,
+    state_text,
 )
 from distillery.status import JobStatus, StageStatus, StepState
 
@@ -77,7 +78,7 @@ class PlainView:
         if stage.state == StepState.DONE:
             details.append(elapsed_text(stage, self._now()))
         text = ", ".join(detail for detail in details if detail)
-        self.say(f"{stage.step}: {stage.state.lower()}" + (f", {text}" if text else ""))
+        self.say(f"{stage.step}: {state_text(stage.state)}" + (f", {text}" if text else ""))
 
     def _say_progress(self, stage: StageStatus) -> None:
         now = self._now()
@@ -130,7 +131,7 @@ def stage_table(status: JobStatus, now: datetime) -> Table:
         style = _STYLES[stage.state]
         table.add_row(
             Text(stage.step, style=style),
-            Text(stage.state.lower(), style=style),
+            Text(state_text(stage.state), style=style),
             Text(stage_text(stage) if running or stage.state != StepState.WAITING else ""),
             Text(rate_text(stage.progress) if running else ""),
             Text(remaining_text(stage.progress) if running else ""),
