@@ -51,17 +51,16 @@ class StepTools:
 class StepResult:
     """What a stage made: files already in storage below its prefix, and its figures.
 
-    ``prefix`` and ``input_hash`` are given by prepare only, which works them out itself.
     ``packages`` are the libraries whose versions the manifest records. ``verdict``, where given,
-    goes to the planner with the outcome and is no part of the manifest.
+    goes to the planner with the outcome and is no part of the manifest. ``committed`` is given by
+    prepare alone, which commits its own manifest: the verdict names it.
     """
 
-    artefacts: Sequence[Artefact]
+    artefacts: Sequence[Artefact] = ()
     summary: dict[str, Any] = field(default_factory=dict)
     packages: Sequence[str] = ()
-    prefix: str = ""
-    input_hash: str = ""
     verdict: dict[str, Any] = field(default_factory=dict)
+    committed: ManifestRef | None = None
 
 
 class _Config(Protocol):
@@ -79,7 +78,9 @@ def main(
 ) -> int:
     """Runs one attempt of a step as a process. Returns its exit code."""
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
     )
     reporter = Reporter()
     try:
@@ -139,15 +140,14 @@ def _run(config: C, run: Callable[[C, StepTools], StepResult], reporter: Reporte
     scratch = Path(context.scratch_dir) / context.step / (context.input_hash or "current")
     scratch.mkdir(parents=True, exist_ok=True)
     result = run(config, StepTools(storage=storage, reporter=reporter, scratch=scratch))
-    prefix = result.prefix or context.prefix
-    ref = commit_step(
+    ref = result.committed or commit_step(
         storage,
-        prefix=prefix,
+        prefix=context.prefix,
         manifest=StepManifest(
             job=context.job,
             namespace=context.namespace,
             step=context.step,
-            input_hash=result.input_hash or context.input_hash,
+            input_hash=context.input_hash,
             artefacts=tuple(result.artefacts),
             versions=package_versions(result.packages),
             inputs={step: upstream.sha256 for step, upstream in context.upstream.items()},

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def write_rows(path: Path, rows: Sequence[Any], row_type: type[Any]) -> None:
-    """Writes ``rows``, all of ``row_type``, as one Parquet file; an empty list keeps its columns."""
+    """Writes ``rows``, all of ``row_type``, as one Parquet file; no rows still give its columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -44,7 +44,13 @@ def read_rows(path: Path, row_type: type[T]) -> list[T]:
 
 
 def store_rows(
-    storage: Storage, prefix: str, path: str, rows: Sequence[Any], row_type: type[Any], *, scratch: Path
+    storage: Storage,
+    prefix: str,
+    path: str,
+    rows: Sequence[Any],
+    row_type: type[Any],
+    *,
+    scratch: Path,
 ) -> Artefact:
     """Writes rows to ``prefix/path`` in storage. Returns the artefact for the manifest."""
     local = scratch / path
@@ -56,7 +62,13 @@ def store_rows(
 
 
 def load_rows(
-    storage: Storage, prefix: str, manifest: StepManifest, path: str, row_type: type[T], *, scratch: Path
+    storage: Storage,
+    prefix: str,
+    manifest: StepManifest,
+    path: str,
+    row_type: type[T],
+    *,
+    scratch: Path,
 ) -> list[T]:
     """The rows of artefact ``path`` of a finished step, checked against its manifest."""
     artefact = find_artefact(manifest.artefacts, path)
