@@ -4,23 +4,20 @@ Adapters share one engine on the base's weights; a fully trained student has an 
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from distillery.errors import ExternalError
 from distillery.evaluations import PREDICTIONS_NAME, Evaluation
 from distillery.manifests import ManifestRef, StepManifest
 from distillery.progress import Phase
 from distillery.stage_configs import EvaluateConfig
 from distillery.tasks import PromptVariant, TargetKind
 from distillery.trials import WEIGHTS_FOLDER, TrialRef
-from ray_jobs.cluster import connect
+from ray_jobs.answering.asking import Exam, answering, ask
+from ray_jobs.answering.rows import Answered, Question
 from ray_jobs.engines.base import EngineSettings
 from ray_jobs.engines.from_spec import engine_settings
-from ray_jobs.evaluate.answering import Answered, Question
-from ray_jobs.evaluate.answering_actor import start_answering
 from ray_jobs.evaluate.inputs import Inputs, read_inputs
 from ray_jobs.evaluate.subjects import Subject, evaluation_hash, subjects_of
 from ray_jobs.records import PredictionRow, RowStatus
@@ -31,7 +28,6 @@ from ray_jobs.tables import store_rows
 
 PACKAGES = ("ray", "transformers", "torch", "pyarrow")
 ADAPTER_CONFIG = "adapter_config.json"
-POLL_S = 0.5
 
 
 def run(config: EvaluateConfig, tools: StepTools) -> StepResult:
@@ -82,6 +78,13 @@ class _Evaluator:
         self._config = config
         self._tools = tools
         self._inputs = inputs
+        self._exam = Exam(
+            task=config.inputs.task,
+            labels=config.inputs.labels,
+            prompts=config.inputs.prompts,
+            rows=inputs.rows,
+            num_turns=sum(inputs.task.num_turns(row) for row in inputs.rows),
+        )
 
     def evaluate(self, waiting: list[tuple[Subject, str]]) -> list[tuple[Subject, Evaluation]]:
         on_base: list[tuple[Subject, str, Path | None]] = []
@@ -109,19 +112,9 @@ class _Evaluator:
                 done.append(self._one(actor, subject, prefix, None))
         return done
 
-    @contextmanager
-    def _engine(self, folder: Path, settings: EngineSettings) -> Iterator[Any]:
-        import ray
-
-        connect()
-        self._tools.reporter.phase(Phase.LOADING_WEIGHTS)
-        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    def _engine(self, folder: Path, settings: EngineSettings) -> AbstractContextManager[Any]:
         date = self._config.inputs.student.date
-        actor = start_answering(folder, settings, date=date, num_threads=cpus)
-        try:
-            yield actor
-        finally:
-            ray.kill(actor)
+        return answering(folder, settings, date=date, reporter=self._tools.reporter)
 
     def _one(
         self, actor: Any, subject: Subject, prefix: str, adapter: Path | None
@@ -140,35 +133,12 @@ class _Evaluator:
         return subject, self._commit(subject, prefix, predictions, answered.seconds)
 
     def _answer(self, actor: Any, subject: Subject, adapter: Path | None) -> Answered:
-        import ray
-        from ray.exceptions import RayActorError
-
-        inputs, reporter = self._inputs, self._tools.reporter
         question = Question(
             variant=subject.variant,
-            max_tokens=_budget(self._config, inputs, subject),
+            max_tokens=_budget(self._config, self._inputs, subject),
             adapter=str(adapter) if adapter else None,
         )
-        options = {
-            "labels": list(self._config.inputs.labels),
-            "prompts": self._config.inputs.prompts.dump(),
-        }
-        total = sum(inputs.task.num_turns(row) for row in inputs.rows)
-        reference = actor.answer.remote(self._config.inputs.task, options, inputs.rows, question)
-        reporter.begin(subject.label, total=total, unit="rows")
-        try:
-            while not ray.wait([reference], timeout=POLL_S)[0]:
-                done, tokens = ray.get(actor.progress.remote())
-                reporter.update(done, work=tokens)
-            answered: Answered = ray.get(reference)
-        except RayActorError as error:
-            raise ExternalError(
-                f"{subject.label}: the engine's process must live, got {type(error).__name__}; "
-                "run the job again, what was evaluated is kept",
-                reason="EngineFailed",
-            ) from error
-        reporter.update(total)
-        return answered
+        return ask(actor, self._exam, question, label=subject.label, reporter=self._tools.reporter)
 
     def _commit(
         self, subject: Subject, prefix: str, predictions: list[PredictionRow], seconds: float

@@ -1,4 +1,4 @@
-"""The Ray actor that holds the engine while models are evaluated, one process a model folder.
+"""The Ray actor that holds the engine while a model answers, one process a model folder.
 
 The driver stays free of torch and vllm; the actor's environment is the engine's
 (``engines.environment``). Progress is polled, since a driver can't be called.
@@ -10,10 +10,10 @@ from typing import Any
 
 from distillery.spec.dataset import PromptsSpec
 from distillery.tasks import TaskName
+from ray_jobs.answering.rows import Answered, Question, answer_rows
 from ray_jobs.engines.base import EngineSettings
 from ray_jobs.engines.environment import engine_environment
 from ray_jobs.engines.making import make_engine
-from ray_jobs.evaluate.answering import Answered, Question, answer_rows
 from ray_jobs.records import PromptRow
 from ray_jobs.rendering import Renderer
 from ray_jobs.tasks.base import TaskOptions
@@ -37,7 +37,7 @@ class AnsweringActor:
         rows: list[PromptRow],
         question: Question,
     ) -> Answered:
-        """All answers to ``rows``; ``options`` are ``labels`` and ``prompts`` of ``TaskOptions``."""
+        """All answers to ``rows``; ``options`` has ``TaskOptions``' ``labels`` and ``prompts``."""
         task = make_task(
             task_name,
             TaskOptions(

@@ -1,0 +1,83 @@
+"""What a reader of the figures must mind, found in the figures themselves. Pure.
+
+Source: METHOD, Pitfalls (the numbers below are its).
+"""
+
+from collections.abc import Iterator
+
+from distillery.results import TEACHER, Comparison, TrialResult
+from distillery.tasks import Arm, PromptVariant, TaskName
+from ray_jobs.publish.gathering import Gathered
+
+FEW_ROWS = 200
+"""Below this a percentage point is less than two rows; intervals say so, and a note does too."""
+
+
+def find_notes(
+    gathered: Gathered, trials: tuple[TrialResult, ...], found: tuple[Comparison, ...]
+) -> tuple[str, ...]:
+    """One sentence a warning."""
+    return tuple(
+        [
+            *gathered.data.notes,
+            *_on_rows(gathered),
+            *_on_teacher(gathered, trials),
+            *_on_format(trials),
+            *_on_gain(found),
+        ]
+    )
+
+
+def _on_rows(gathered: Gathered) -> Iterator[str]:
+    if len(gathered.rows) < FEW_ROWS:
+        yield (
+            f"only {len(gathered.rows)} test rows: this shows that the path works, "
+            "not how good a model is; read the intervals"
+        )
+    cut = sum(split.num_rows_cut for split in gathered.data.splits.values())
+    if cut:
+        yield f"{cut} articles were cut after {gathered.data.max_words} words (dataset.maxWords)"
+    yield (
+        "validation loss is measured on labels of the arm's own teacher prompt: it is agreement "
+        "with those labels, not accuracy"
+    )  # Pitfall 6.
+
+
+def _on_teacher(gathered: Gathered, trials: tuple[TrialResult, ...]) -> Iterator[str]:
+    if gathered.task.name == TaskName.CONVERSATION:
+        yield (
+            "teacher_agreement is likeness to the teacher's vanilla replies: the teacher's own "
+            "row is 1 by definition and says nothing of quality"
+        )
+        return
+    rows = {trial.arm: trial for trial in trials if trial.student == TEACHER}
+    vanilla = rows.get(PromptVariant.VANILLA)
+    advanced = [row for arm, row in rows.items() if arm != PromptVariant.VANILLA]
+    for trial in trials:
+        if trial.student == TEACHER or trial.seed is None or vanilla is None:
+            continue
+        above = [row for row in advanced if trial.value <= row.value]
+        if trial.value > vanilla.value and above:  # Pitfall 1.
+            yield (
+                f"{trial.student} {trial.arm} seed {trial.seed} is above the teacher asked "
+                f"Vanilla and not above the teacher asked {above[0].arm}, whose answers taught it"
+            )
+
+
+def _on_format(trials: tuple[TrialResult, ...]) -> Iterator[str]:
+    for trial in trials:  # Pitfall 4.
+        if trial.arm == Arm.BASE and trial.num_rows and trial.num_unparsable > trial.num_rows / 10:
+            share = trial.num_unparsable / trial.num_rows
+            yield (
+                f"{share:.0%} of {trial.student} Base answers could not be read: part of any gain "
+                "over Base is the learnt form, not knowledge; compare the parsable rows"
+            )
+
+
+def _on_gain(found: tuple[Comparison, ...]) -> Iterator[str]:
+    for each in found:  # Pitfall 14.
+        if each.versus == Arm.BASE and each.seed is None and each.ci_low <= 0:
+            yield (
+                f"{each.student} {each.arm} shows no gain over Base: {each.difference:+.3f}, "
+                f"interval [{each.ci_low:+.3f}, {each.ci_high:+.3f}]"
+            )

@@ -1,0 +1,113 @@
+"""The report: one HTML file that needs nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from distillery.results import Results
+from distillery.spec.job import JobSpec
+from distillery.tasks import Arm, PromptVariant
+from ray_jobs.publish.gathering import Gathered
+from ray_jobs.publish.plots import draw_arms, draw_costs, draw_curves, draw_yields
+
+NUM_EXAMPLES = 8
+MAX_EXAMPLE_CHARS = 1500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One test row as teacher and students answered it. ``answers`` are (who, text, status)."""
+
+    question: str
+    gold: str
+    reasoning: str
+    answers: tuple[tuple[str, str, str], ...]
+
+
+def build_report(results: Results, gathered: Gathered, spec: JobSpec) -> str:
+    """The page as HTML. All texts of data and models are escaped."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("ray_jobs.publish"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda value: f"{100 * value:.1f}%"
+    curves = {
+        student: draw_curves(findings.curves) for student, findings in gathered.students.items()
+    }
+    return environment.get_template("report.html.j2").render(
+        results=results,
+        spec=spec,
+        spec_yaml=yaml.safe_dump(spec.dump(), sort_keys=False, allow_unicode=True),
+        data=gathered.data,
+        curation=gathered.curation,
+        generation=gathered.generation,
+        constant=gathered.constant[0] if gathered.constant else None,
+        versions=gathered.versions,
+        arms_plot=draw_arms(results.trials, results.metric),
+        yields_plot=draw_yields(gathered.curation.yields),
+        costs_plot=draw_costs(
+            {cost.step: cost.seconds for cost in results.costs},
+            {cost.step: cost.num_tokens for cost in results.costs},
+        ),
+        curves=curves,
+        examples=choose_examples(gathered),
+    )
+
+
+def choose_examples(gathered: Gathered) -> list[Example]:
+    """The first test rows where the models disagree, then the first ones, so that the examples
+    show something; texts are cut for the page."""
+    by_row = _answers_by_row(gathered)
+    rows = sorted(
+        gathered.rows, key=lambda row: len({status for _, _, status in by_row[row.row_id]}) == 1
+    )
+    return [
+        Example(
+            question=_cut("\n".join(m.content for m in row.messages if m.role == "user")),
+            gold=gathered.truth.gold[row.row_id].gold if row.row_id in gathered.truth.gold else "",
+            reasoning=_reasoning(gathered, row.row_id),
+            answers=tuple(by_row[row.row_id]),
+        )
+        for row in rows[:NUM_EXAMPLES]
+    ]
+
+
+def _answers_by_row(gathered: Gathered) -> dict[str, list[tuple[str, str, str]]]:
+    metric = gathered.task.primary_metric
+    found: dict[str, list[tuple[str, str, str]]] = {row.row_id: [] for row in gathered.rows}
+    sources: list[tuple[str, Sequence[Any]]] = [
+        (f"teacher {variant}", rows) for variant, rows in gathered.teacher.items()
+    ]
+    for student, findings in gathered.students.items():
+        for evaluation, rows in findings.evaluations:
+            seed = "" if evaluation.seed is None else f" seed {evaluation.seed}"
+            is_shown = evaluation.variant == PromptVariant.VANILLA
+            first_seed = findings.trials[0].seed
+            if is_shown and (evaluation.arm == Arm.BASE or evaluation.seed == first_seed):
+                sources.append((f"{student} {evaluation.arm}{seed}", rows))
+    for who, rows in sources:
+        for row in rows:
+            score = dict(row.scores).get(metric, 0.0)
+            verdict = {0.0: "wrong", 1.0: "right"}.get(score, f"{score:.2f}")
+            said = row.answer or row.text
+            status = verdict if row.status.value == "ok" else row.status.value
+            found[row.row_id].append((who, _cut(said), status))
+    return found
+
+
+def _reasoning(gathered: Gathered, row_id: str) -> str:
+    """The teacher's own chain for the row, where a reasoning prompt ran."""
+    for row in gathered.teacher_answers:
+        if row.row_id == row_id and row.variant != PromptVariant.VANILLA:
+            return _cut(row.text)
+    return ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_EXAMPLE_CHARS else text[:MAX_EXAMPLE_CHARS] + " ..."
