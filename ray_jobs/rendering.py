@@ -2,7 +2,7 @@
 
 Training gets ids and mask, the engines get ids; nobody else applies a chat template, so that a
 student is asked in exactly the form it was taught in. ``template_hash`` names that form and is
-compared between train, evaluate and publish. Loads no torch. Knows no task and no prompt.
+compared between train, evaluate and publish. Knows no task and no prompt.
 """
 
 import hashlib
