@@ -1,8 +1,8 @@
 """All of the teacher's answers to one row, for one prompt variant, become one verdict. Pure.
 
 Answers are joined to rows by row id, never by text. A dialogue is usable when every turn is: its
-first bad turn gives the status. Of several samples the first usable one is taken; where none is, the
-first sample says why.
+first bad turn gives the status. Of several samples the first usable one is taken; where none is,
+the first sample says why.
 """
 
 from collections.abc import Mapping, Sequence

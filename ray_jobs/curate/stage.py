@@ -4,13 +4,13 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from distillery.errors import InvariantError
 from distillery.manifests import Artefact
 from distillery.stage_configs import CurateConfig
 from distillery.steps import GENERATE, PREPARE
-from distillery.summaries import CurationSummary, YieldSummary
+from distillery.summaries import CurationSummary, LabelQuality, YieldSummary
 from distillery.tasks import TASK_FACTS
 from ray_jobs.curate.judging import CuratedRow, Judged, RejectedAnswer, judge_rows
 from ray_jobs.curate.label_quality import measure_quality
@@ -31,6 +31,8 @@ from ray_jobs.tasks.choosing import make_task
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
+_File = tuple[str, Sequence[Any], type[Any]]
+"""An artefact's path, its rows and their type."""
 _PACKAGES = ("pyarrow",)
 REJECTED_PATH = "rejected.parquet"
 """The artefact with ``RejectedAnswer`` examples."""
@@ -54,7 +56,7 @@ class _SplitData:
 
 def run(config: CurateConfig, tools: StepTools) -> StepResult:
     """Judges every answer, passes the gate, and stores the target sets."""
-    inputs, context = config.inputs, config.context
+    inputs = config.inputs
     task = make_task(inputs.task, TaskOptions(labels=inputs.labels, prompts=inputs.prompts))
     data = {split: _read_split(config, tools, split, task) for split in TRAINING_SPLITS}
     rejected = _pick_rejected(data)
@@ -73,14 +75,7 @@ def run(config: CurateConfig, tools: StepTools) -> StepResult:
         check_rows_left(target_set, sets[target_set.name])
     summary = CurationSummary(
         yields=tuple(yields),
-        label_quality=tuple(
-            quality
-            for split, part in data.items()
-            if TASK_FACTS[inputs.task].needs_gold
-            for quality in measure_quality(
-                part.rows, part.judged, part.gold, task=task, split=split
-            )
-        ),
+        label_quality=tuple(_measure_quality(data, task)),
         target_sets=sum_up_targets(sets),
         num_samples_used=_count_samples(data),
         min_success_ratio=config.settings.min_success_ratio,
@@ -92,18 +87,9 @@ def run(config: CurateConfig, tools: StepTools) -> StepResult:
             counted.num_train,
             counted.num_validation,
         )
-    artefacts = [
-        *_store_targets(config, tools, sets),
-        *_store_curated(config, tools, data),
-        store_rows(
-            tools.storage,
-            context.prefix,
-            REJECTED_PATH,
-            rejected,
-            RejectedAnswer,
-            scratch=tools.scratch / "out",
-        ),
-    ]
+    files = [*_target_files(config, sets), *_curated_files(data)]
+    files.append((REJECTED_PATH, rejected, RejectedAnswer))
+    artefacts = [_store(config, tools, path, rows, row_type) for path, rows, row_type in files]
     return StepResult(artefacts=artefacts, summary=summary.dump(), packages=_PACKAGES)
 
 
@@ -164,14 +150,7 @@ def _gate(
     context = config.context
     path = f"attempts/{context.attempt}/{REJECTED_PATH}"
     if rejected:
-        store_rows(
-            tools.storage,
-            context.prefix,
-            path,
-            rejected,
-            RejectedAnswer,
-            scratch=tools.scratch / "out",
-        )
+        _store(config, tools, path, rejected, RejectedAnswer)
     check_success(
         yields,
         min_success_ratio=config.settings.min_success_ratio,
@@ -206,35 +185,41 @@ def _count_samples(data: Mapping[Split, _SplitData]) -> dict[str, int]:
     return {str(sample): counts[sample] for sample in sorted(counts)}
 
 
-def _store_targets(
-    config: CurateConfig, tools: StepTools, sets: Mapping[str, SetRows]
-) -> list[Artefact]:
+def _measure_quality(data: Mapping[Split, _SplitData], task: Task) -> list[LabelQuality]:
+    """Nothing for tasks that have no one right answer."""
+    if not TASK_FACTS[task.name].needs_gold:
+        return []
     return [
-        store_rows(
-            tools.storage,
-            config.context.prefix,
-            targets_path(target_set, split),
-            sets[target_set.name][split],
-            TargetRow,
-            scratch=tools.scratch / "out",
-        )
+        quality
+        for split, part in data.items()
+        for quality in measure_quality(part.rows, part.judged, part.gold, task=task, split=split)
+    ]
+
+
+def _target_files(config: CurateConfig, sets: Mapping[str, SetRows]) -> list[_File]:
+    return [
+        (targets_path(target_set, split), sets[target_set.name][split], TargetRow)
         for target_set in config.inputs.target_sets
         for split in TRAINING_SPLITS
     ]
 
 
-def _store_curated(
-    config: CurateConfig, tools: StepTools, data: Mapping[Split, _SplitData]
-) -> list[Artefact]:
+def _curated_files(data: Mapping[Split, _SplitData]) -> list[_File]:
     return [
-        store_rows(
-            tools.storage,
-            config.context.prefix,
-            curated_path(split, variant),
-            [verdict.curated for verdict in judged],
-            CuratedRow,
-            scratch=tools.scratch / "out",
-        )
+        (curated_path(split, variant), [verdict.curated for verdict in judged], CuratedRow)
         for split, part in data.items()
         for variant, judged in part.judged.items()
     ]
+
+
+def _store(
+    config: CurateConfig, tools: StepTools, path: str, rows: Sequence[Any], row_type: type[Any]
+) -> Artefact:
+    return store_rows(
+        tools.storage,
+        config.context.prefix,
+        path,
+        rows,
+        row_type,
+        scratch=tools.scratch / "out",
+    )

@@ -1,4 +1,4 @@
-"""Usable answers, or gold, to training rows: the vanilla prompt with the target as its answer. Pure.
+"""Usable answers, or gold, to training rows: the vanilla prompt and the target. Pure.
 
 The prompt is the prepared row's own, whatever prompt the teacher was asked with (METHOD,
 procedure 3).
@@ -54,7 +54,7 @@ def build_targets(
 
 
 def check_rows_left(target_set: TargetSet, rows: SetRows) -> None:
-    """Raises ``SpecError`` (reason ``NoRowsLeft``) where there is nothing to train or validate on."""
+    """Raises ``SpecError`` (reason ``NoRowsLeft``) where a split has nothing left to learn from."""
     for split in TRAINING_SPLITS:
         if not rows[split]:
             raise SpecError(

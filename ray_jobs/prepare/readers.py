@@ -111,7 +111,7 @@ def _read_csv(path: Path, problems: RowProblems) -> Iterator[RawRow]:
                     yield row
                 number = reader.line_num + 1
         except csv.Error as error:
-            problems.add(number, f"is no CSV, got {str(error)[:80]!r}; quote the cells, or use TSV")
+            problems.add(number, f"is no CSV, got {str(error)[:80]}; quote the cells, or use TSV")
         except UnicodeDecodeError as error:
             problems.add(
                 number, f"or a later line is no UTF-8, got {_byte(error)}; save the file as UTF-8"
