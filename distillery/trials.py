@@ -1,4 +1,4 @@
-"""A student's trials (arm x seed) as ``train`` names them and ``evaluate`` and ``publish`` read them.
+"""A student's trials (arm x seed): named by ``train``, read by ``evaluate`` and ``publish``.
 
 A trial has a prefix and a manifest of its own, which do not depend on the other trials of its
 step: adding a seed to a job trains one more and finds the others finished.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from distillery.errors import Problem
 from distillery.spec.job import JobSpec
 from distillery.spec.student import Scheduler, StudentSpec
-from distillery.tasks import Arm, TaskName
+from distillery.tasks import Arm, TargetKind, TaskName
 from distillery.validation.data import model_uri_problem
 
 
@@ -36,7 +36,7 @@ def _arm_problems(path: str, student: StudentSpec, spec: JobSpec) -> list[Proble
     problems = [
         Problem(path=f"{path}.arms", message=message)
         for arm in dict.fromkeys(student.arms)
-        if (message := _arm_fault(arm, spec))
+        if (message := _arm_fault(arm, student, spec))
     ]
     if _repeated(student.arms):
         got = ", ".join(student.arms)
@@ -47,11 +47,11 @@ def _arm_problems(path: str, student: StudentSpec, spec: JobSpec) -> list[Proble
     return problems
 
 
-def _arm_fault(arm: Arm, spec: JobSpec) -> str:
+def _arm_fault(arm: Arm, student: StudentSpec, spec: JobSpec) -> str:
     if arm == Arm.BASE:
         return "Base is the untrained student and always evaluated, got Base; remove it"
     if arm == Arm.GOLD:
-        return _gold_fault(spec)
+        return _gold_fault(student, spec)
     if arm.variant not in spec.facts.variants:
         accepted = ", ".join([*spec.facts.variants, Arm.GOLD])
         return f"{spec.task} has no such arm, got {arm}; accepted are {accepted}"
@@ -60,7 +60,11 @@ def _arm_fault(arm: Arm, spec: JobSpec) -> str:
     return ""
 
 
-def _gold_fault(spec: JobSpec) -> str:
+def _gold_fault(student: StudentSpec, spec: JobSpec) -> str:
+    if student.target == TargetKind.REASON_THEN_ANSWER:
+        return (
+            "ground truth has no reasoning to train on, got Gold with ReasonThenAnswer; remove it"
+        )
     if spec.task == TaskName.CONVERSATION:
         return "CONVERSATION has no ground truth to train on, got Gold; remove it"
     without = [

@@ -77,7 +77,7 @@ def draw_costs(seconds: Mapping[str, float], tokens: Mapping[str, int]) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH_IN, 0.9 + 0.34 * len(seconds)), layout="constrained")
-    names = list(reversed(seconds))
+    names = list(seconds)[::-1]
     for place, (title, values) in enumerate((("seconds", seconds), ("tokens", tokens)), start=1):
         axes = figure.add_subplot(1, 2, place)
         axes.barh(names, [values.get(name, 0) for name in names], color=COLOURS[place - 1])

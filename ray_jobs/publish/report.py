@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
@@ -11,6 +10,7 @@ from distillery.spec.job import JobSpec
 from distillery.tasks import Arm, PromptVariant
 from ray_jobs.publish.gathering import Gathered
 from ray_jobs.publish.plots import draw_arms, draw_costs, draw_curves, draw_yields
+from ray_jobs.records import PredictionRow
 
 NUM_EXAMPLES = 8
 MAX_EXAMPLE_CHARS = 1500
@@ -81,7 +81,7 @@ def choose_examples(gathered: Gathered) -> list[Example]:
 def _answers_by_row(gathered: Gathered) -> dict[str, list[tuple[str, str, str]]]:
     metric = gathered.task.primary_metric
     found: dict[str, list[tuple[str, str, str]]] = {row.row_id: [] for row in gathered.rows}
-    sources: list[tuple[str, Sequence[Any]]] = [
+    sources: list[tuple[str, Sequence[PredictionRow]]] = [
         (f"teacher {variant}", rows) for variant, rows in gathered.teacher.items()
     ]
     for student, findings in gathered.students.items():
@@ -91,8 +91,8 @@ def _answers_by_row(gathered: Gathered) -> dict[str, list[tuple[str, str, str]]]
             first_seed = findings.trials[0].seed
             if is_shown and (evaluation.arm == Arm.BASE or evaluation.seed == first_seed):
                 sources.append((f"{student} {evaluation.arm}{seed}", rows))
-    for who, rows in sources:
-        for row in rows:
+    for who, predictions in sources:
+        for row in predictions:
             score = dict(row.scores).get(metric, 0.0)
             verdict = {0.0: "wrong", 1.0: "right"}.get(score, f"{score:.2f}")
             said = row.answer or row.text

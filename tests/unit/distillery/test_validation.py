@@ -72,6 +72,12 @@ def test_what_can_run_is_accepted(changes: dict) -> None:
             id="gold_arm_for_conversation",
         ),
         pytest.param(
+            {"students__0__arms": ["Gold"], "students__0__target": "ReasonThenAnswer"},
+            "spec.students[0].arms: ground truth has no reasoning to train on, "
+            "got Gold with ReasonThenAnswer; remove it",
+            id="gold_arm_with_reasons",
+        ),
+        pytest.param(
             {"teacher__prompts": ["Vanilla"]},
             "spec.students[0].arms: the teacher is not asked that way, got ChainOfThought; "
             "add it to spec.teacher.prompts",
