@@ -1,30 +1,37 @@
 """Prepare's verdict in the few bytes a step's outcome may take, and back. Pure.
 
-Left out is what the reader knows from the job itself: the models' addresses and dates, and the
-common head of all prefixes. Digests travel as base64. A test packs a job at all bounds.
+It is written out plainly, as a person can read it in the log, while that fits; with many students
+it is packed: left out is what the reader knows from the job itself (the models' addresses and
+dates, the common head of all prefixes), and digests travel as base64. A test packs a job at all
+bounds.
 """
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from distillery.errors import InvariantError
 from distillery.manifests import ManifestRef
+from distillery.progress import MAX_SUMMARY_BYTES
 from distillery.spec.job import JobSpec
 from distillery.spec.teacher import ModelRef
 from distillery.stage_configs import PinnedModel, PrepareVerdict
 from distillery.step_configs import TEACHER_PIN, student_pin
 
-_DATASET, _PINS, _FINISHED = "dataset", "pins", "finished"
+_DATASET, _PINS, _FINISHED, _IS_PACKED = "dataset", "pins", "finished", "isPacked"
 
 
 def pack_verdict(verdict: PrepareVerdict) -> dict[str, Any]:
-    """The verdict as an outcome's summary.
+    """The verdict as an outcome's summary, of at most ``MAX_SUMMARY_BYTES`` as JSON.
 
-    ``dataset`` is ``[prefix, digest]``; ``pins`` maps names to ``[digest, template hash,
+    Packed, ``dataset`` is ``[prefix, digest]``; ``pins`` maps names to ``[digest, template hash,
     commit]``, without the commit where there is none; ``finished`` maps step ids to ``[input hash,
     digest]``.
     """
+    plain = verdict.dump()
+    if len(json.dumps(plain)) <= MAX_SUMMARY_BYTES:
+        return plain
     head = _head(verdict.dataset.prefix)
     finished = {}
     for step, ref in verdict.finished.items():
@@ -33,6 +40,7 @@ def pack_verdict(verdict: PrepareVerdict) -> dict[str, Any]:
             raise InvariantError(f"{ref.prefix}: is no prefix of {step} below {head}")
         finished[step] = [input_hash, _shorten(ref.sha256)]
     return {
+        _IS_PACKED: True,
         _DATASET: [verdict.dataset.prefix, _shorten(verdict.dataset.sha256)],
         _PINS: {name: _pack_pin(pin) for name, pin in verdict.pins.items()},
         _FINISHED: finished,
@@ -45,6 +53,8 @@ def unpack_verdict(summary: Mapping[str, Any], spec: JobSpec) -> PrepareVerdict:
     Raises: ``InvariantError`` where ``summary`` is none, or of another job.
     """
     try:
+        if not summary.get(_IS_PACKED):
+            return PrepareVerdict.model_validate(summary)
         prefix, digest = summary[_DATASET]
         head = _head(prefix)
         models = _models(spec)

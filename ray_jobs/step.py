@@ -29,6 +29,7 @@ from distillery.stage_configs import CONFIG_VARIABLE, StageConfig, StepContext, 
 from ray_jobs.progress import Reporter
 from ray_jobs.storage.artefacts import commit_manifest
 from ray_jobs.storage.base import Storage
+from ray_jobs.storage.faults import os_faults, word
 from ray_jobs.storage.opening import open_storage
 
 _LOG = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def _read_config(config_type: type[C], argv: Sequence[str] | None) -> C:
         help=f"the step's config as JSON; default: the environment variable {CONFIG_VARIABLE}",
     )
     path = parser.parse_args(argv).config
-    document = Path(path).read_text("utf-8") if path else os.environ.get(CONFIG_VARIABLE, "")
+    document = _read_text(path) if path else os.environ.get(CONFIG_VARIABLE, "")
     try:
         config: StageConfig = parse_stage_config(document)
     except ValidationError as error:
@@ -127,6 +128,16 @@ def _read_config(config_type: type[C], argv: Sequence[str] | None) -> C:
     return config
 
 
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            word(path, f"no readable config file, got {type(error).__name__}; check --config"),
+            reason="ConfigUnreadable",
+        ) from error
+
+
 def _run(config: C, run: Callable[[C, StepTools], StepResult], reporter: Reporter) -> Outcome:
     context = config.context
     storage = open_storage(
@@ -138,7 +149,8 @@ def _run(config: C, run: Callable[[C, StepTools], StepResult], reporter: Reporte
         _LOG.info("step is finished already prefix=%s", context.prefix)
         return Outcome(state=OutcomeState.SUCCEEDED, reason="AlreadyFinished", manifest=ref)
     scratch = Path(context.scratch_dir) / context.step / (context.input_hash or "current")
-    scratch.mkdir(parents=True, exist_ok=True)
+    with os_faults(str(scratch)):
+        scratch.mkdir(parents=True, exist_ok=True)
     result = run(config, StepTools(storage=storage, reporter=reporter, scratch=scratch))
     ref = result.committed or commit_step(
         storage,

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from distillery.errors import InvariantError
 from distillery.manifests import Artefact, StepManifest
 from ray_jobs.storage.base import Storage
+from ray_jobs.storage.faults import os_faults
 
 T = TypeVar("T")
 
@@ -27,9 +28,11 @@ def write_rows(path: Path, rows: Sequence[Any], row_type: type[Any]) -> None:
     hints = typing.get_type_hints(row_type)
     names = [field.name for field in dataclasses.fields(row_type)]
     schema = pa.schema([(name, _arrow_type(hints[name])) for name in names])
-    columns = {name: [_plain(getattr(row, name)) for row in rows] for name in names}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+    columns = {name: [_plain(getattr(row, name), hints[name]) for row in rows] for name in names}
+    table = pa.table(columns, schema=schema)
+    with os_faults(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path, compression="zstd")
 
 
 def read_rows(path: Path, row_type: type[T]) -> list[T]:
@@ -89,6 +92,7 @@ def find_artefact(artefacts: Iterable[Artefact], path: str) -> Artefact:
 def _arrow_type(hint: Any) -> Any:
     import pyarrow as pa
 
+    hint = _without_none(hint)
     scalars = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     if hint in scalars:
         return scalars[hint]
@@ -96,41 +100,64 @@ def _arrow_type(hint: Any) -> Any:
         return pa.string()
     if typing.get_origin(hint) is tuple:
         arguments = typing.get_args(hint)
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
+        if _is_list(arguments):
             return pa.list_(_arrow_type(arguments[0]))
         return pa.struct([(f"f{i}", _arrow_type(item)) for i, item in enumerate(arguments)])
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        (inner,) = [item for item in typing.get_args(hint) if item is not type(None)]
-        return _arrow_type(inner)
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         return pa.struct([(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(hint)])
     raise InvariantError(f"no column type for {hint}")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, hint: Any) -> Any:
+    """``value`` in the form of its column: tuples of fixed length are structs (f0, f1...)."""
+    if value is None:
+        return None
+    hint = _without_none(hint)
     if isinstance(value, StrEnum):
         return value.value
-    if isinstance(value, tuple) and any(isinstance(item, tuple) for item in value):
-        return [{f"f{i}": _plain(part) for i, part in enumerate(item)} for item in value]
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if typing.get_origin(hint) is tuple:
+        arguments = typing.get_args(hint)
+        if _is_list(arguments):
+            return [_plain(item, arguments[0]) for item in value]
+        return {
+            f"f{i}": _plain(part, inner)
+            for i, (part, inner) in enumerate(zip(value, arguments, strict=True))
+        }
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        return {name: _plain(getattr(value, name), inner) for name, inner in hints.items()}
     return value
 
 
 def _typed(value: Any, hint: Any) -> Any:
+    """The inverse of ``_plain``."""
     if value is None:
         return None
+    hint = _without_none(hint)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return hint(value)
     if typing.get_origin(hint) is tuple:
         arguments = typing.get_args(hint)
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
+        if _is_list(arguments):
             return tuple(_typed(item, arguments[0]) for item in value)
         return tuple(_typed(value[f"f{i}"], item) for i, item in enumerate(arguments))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = typing.get_type_hints(hint)
         return hint(**{name: _typed(item, hints[name]) for name, item in value.items()})
     return value
+
+
+def _is_list(arguments: tuple[Any, ...]) -> bool:
+    """Whether a tuple type is one of any length: ``tuple[str, ...]``."""
+    return len(arguments) == 2 and arguments[1] is Ellipsis
+
+
+def _without_none(hint: Any) -> Any:
+    """``X`` of ``X | None``: every column may hold nothing."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint
+    inner = [item for item in typing.get_args(hint) if item is not type(None)]
+    if len(inner) != 1:
+        raise InvariantError(f"no column type for {hint}")
+    return inner[0]

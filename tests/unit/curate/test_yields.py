@@ -80,7 +80,8 @@ def test_labels_are_measured_on_own_and_on_common_rows() -> None:
 
     vanilla, chained = measure_quality(ROWS, judged, GOLD, task=TASK, split=Split.TRAIN)
 
-    assert (vanilla.num_rows, vanilla.num_right, vanilla.accuracy) == (3, 2, pytest.approx(2 / 3))
+    assert (vanilla.num_rows, vanilla.num_right) == (3, 2)
+    assert vanilla.accuracy == pytest.approx(2 / 3)
     assert (chained.num_rows, chained.num_right, chained.accuracy) == (2, 2, 1.0)
     assert vanilla.num_common_rows == chained.num_common_rows == 2
     assert (vanilla.num_common_right, vanilla.common_accuracy) == (1, 0.5)

@@ -13,7 +13,7 @@ from distillery.stage_configs import ManifestRef, PinnedModel, PrepareVerdict
 from distillery.step_configs import TEACHER_PIN, student_pin
 from distillery.steps import PREPARE, steps_of
 from distillery.verdicts import pack_verdict, unpack_verdict
-from tests.builders import make_document
+from tests.builders import make_document, make_job
 
 NAMESPACE, JOB = "n" * 63, "j" * 63
 
@@ -65,13 +65,27 @@ def test_verdict_at_all_bounds_fits_and_comes_back_whole() -> None:
     assert unpack_verdict(packed, job.spec) == verdict
 
 
+def test_small_verdict_is_written_out_plainly() -> None:
+    job = make_job()
+    verdict = make_verdict(job)
+
+    packed = pack_verdict(verdict)
+
+    assert packed == verdict.dump()
+    assert unpack_verdict(packed, job.spec) == verdict
+
+
 @pytest.mark.parametrize(
     "summary",
     [
         pytest.param({}, id="empty"),
-        pytest.param({"dataset": ["p/a/b", "abcde"], "pins": {}, "finished": {}}, id="no digest"),
         pytest.param(
-            {"dataset": ["p", ""], "pins": {"students/x": []}, "finished": {}}, id="other"
+            {"isPacked": True, "dataset": ["p/a/b", "abcde"], "pins": {}, "finished": {}},
+            id="no digest",
+        ),
+        pytest.param(
+            {"isPacked": True, "dataset": ["p", ""], "pins": {"students/x": []}, "finished": {}},
+            id="other job",
         ),
     ],
 )
@@ -83,7 +97,12 @@ def test_outcome_that_is_no_verdict_is_refused(summary: dict[str, Any]) -> None:
 def test_finished_step_of_another_job_is_no_part_of_a_verdict() -> None:
     verdict = make_verdict(make_job_at_bounds())
     strange = verdict.model_copy(
-        update={"finished": {"train-x": ManifestRef(prefix="jobs/a/b/train-x/1", sha256="00")}}
+        update={
+            "finished": {
+                **verdict.finished,
+                "train-x": ManifestRef(prefix="jobs/a/b/train-x/1", sha256="00"),
+            }
+        }
     )
 
     with pytest.raises(InvariantError, match="jobs/a/b/train-x/1: is no prefix of train-x below"):

@@ -9,15 +9,6 @@ from distillery.tasks import TaskName
 from ray_jobs.prepare.rows import cut_words
 from tests.rows import make_draft
 
-QUESTION = {
-    "question": {
-        "stem": "Where?",
-        "choices": [{"label": "A", "text": "here"}, {"label": "B", "text": "there"}],
-    },
-    "key": "b",
-}
-QUESTION_FIELDS = {"question": "question.stem", "choices": "question.choices", "gold": "key"}
-
 
 def chat(*turns: tuple[str, str]) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": content} for role, content in turns]}
@@ -68,11 +59,31 @@ def test_choices_come_in_several_forms(choices: object) -> None:
     assert draft.gold.gold == "B"
 
 
+def test_question_and_choices_may_be_nested() -> None:
+    values = {
+        "question": {
+            "stem": "Where?",
+            "choices": [{"label": "A", "text": "here"}, {"label": "B", "text": "there"}],
+        },
+        "key": "b",
+    }
+
+    draft = make_draft(
+        values,
+        task=TaskName.NLU_QA,
+        question="question.stem",
+        choices="question.choices",
+        gold="key",
+    )
+
+    assert draft.gold is not None
+    assert draft.gold.gold == "B"
+
+
 def test_two_choices_with_the_gold_text_are_both_accepted() -> None:
     values = {"q": "Where?", "c": ["here", "there", "Here "], "g": "A"}
-    fields = {"question": "q", "choices": "c", "gold": "g"}
 
-    draft = make_draft(values, task=TaskName.NLU_QA, **fields)
+    draft = make_draft(values, task=TaskName.NLU_QA, question="q", choices="c", gold="g")
 
     assert draft.gold is not None
     assert draft.gold.accepted == ("C",)
@@ -88,9 +99,8 @@ def test_accepted_choices_are_found_in_a_chat_too() -> None:
 
 
 def test_rows_with_one_premise_share_a_group() -> None:
-    fields = {"premise": "p", "hypothesis": "h"}
     one, two, other = (
-        make_draft({"p": p, "h": h}, task=TaskName.NLI, **fields)
+        make_draft({"p": p, "h": h}, task=TaskName.NLI, premise="p", hypothesis="h")
         for p, h in (("It  rains", "x"), ("it rains", "y"), ("sun", "x"))
     )
 
