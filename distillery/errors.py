@@ -8,6 +8,7 @@ decides from the outcome whether to try again. Wording of messages: one line, lo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MAX_MESSAGE_CHARS = 256
 
@@ -35,6 +36,16 @@ class DistilleryError(Exception):
         super().__init__(message)
         self.message = message
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross processes pickled; the default way forgets keyword arguments."""
+        return _restore, (type(self), self.message, self.__dict__)
+
+
+def _restore(kind: type[DistilleryError], message: str, fields: dict[str, Any]) -> DistilleryError:
+    error = kind.__new__(kind, message)
+    error.__dict__.update(fields)
+    return error
 
 
 class SpecError(DistilleryError):

@@ -58,7 +58,8 @@ class ArmResult(Model):
 
 class Comparison(Model):
     """A paired difference ``arm - versus`` on the same test rows, with its 95% interval by
-    bootstrap over clusters, and McNemar's exact p-value where rows are right or wrong."""
+    bootstrap over clusters, and McNemar's exact p-value where rows are right or wrong. A null
+    ``seed``: each row's score averaged over all seeds."""
 
     student: str
     seed: int | None
@@ -69,6 +70,10 @@ class Comparison(Model):
     ci_high: float
     p_value: float | None = None
     num_rows: int
+
+    def dump(self) -> dict[str, object]:
+        """As ``Model.dump``, but a missing seed (all of them) is written as null."""
+        return {**super().dump(), "seed": self.seed}
 
 
 class Promotion(Model):
@@ -116,8 +121,12 @@ class Results(Model):
     """Yields, label quality and the data's own report, as curate and prepare summed them up."""
 
     def dump(self) -> dict[str, object]:
-        """As ``Model.dump``, with each trial's null seed kept."""
-        return {**super().dump(), "trials": [trial.dump() for trial in self.trials]}
+        """As ``Model.dump``, with each null seed kept."""
+        return {
+            **super().dump(),
+            "trials": [trial.dump() for trial in self.trials],
+            "comparisons": [comparison.dump() for comparison in self.comparisons],
+        }
 
 
 def results_schema() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from distillery.spec.dataset import PromptsSpec
 from distillery.tasks import TaskName
 from ray_jobs.answering.rows import Answered, Question, answer_rows
-from ray_jobs.engines.base import EngineSettings
+from ray_jobs.engines.base import Engine, EngineSettings
 from ray_jobs.engines.environment import engine_environment
 from ray_jobs.engines.making import make_engine
 from ray_jobs.records import PromptRow
@@ -23,12 +23,17 @@ from ray_jobs.tasks.choosing import make_task
 class AnsweringActor:
     """A model in an engine, answering test rows. Made with ``start_answering``."""
 
-    def __init__(self, folder: str, settings: EngineSettings, *, date: str) -> None:
-        self._renderer = Renderer.from_folder(Path(folder), date=date or None)
-        self._engine = make_engine(settings, folder, stop_token_ids=self._renderer.stop_token_ids)
+    def __init__(self) -> None:
+        self._renderer: Renderer
+        self._engine: Engine
         self._lock = threading.Lock()
         self._done = 0
         self._tokens = 0
+
+    def load(self, folder: str, settings: EngineSettings, *, date: str) -> None:
+        """Loads the model; not in ``__init__``, whose errors Ray passes on as text alone."""
+        self._renderer = Renderer.from_folder(Path(folder), date=date or None)
+        self._engine = make_engine(settings, folder, stop_token_ids=self._renderer.stop_token_ids)
 
     def answer(
         self,
@@ -57,27 +62,22 @@ class AnsweringActor:
             tokens, self._tokens = self._tokens, 0
             return self._done, tokens
 
-    def close(self) -> None:
-        """Frees the engine."""
-        self._engine.close()
-
     def _note(self, done: int, tokens: int) -> None:
         with self._lock:
             self._done = done
             self._tokens += tokens
 
 
-def start_answering(folder: Path, settings: EngineSettings, *, date: str, num_threads: int) -> Any:
-    """The handle of a new actor with the model of ``folder``; two calls run in it at once, so that
-    progress can be asked while it answers."""
+def start_answering(settings: EngineSettings, *, num_cpus: int, num_gpus: int) -> Any:
+    """The handle of a new actor without a model yet; two calls run in it at once, so that progress
+    can be asked while it answers. ``num_cpus`` is how many threads the engine may use."""
     import ray
 
     remote = ray.remote(AnsweringActor).options(
         num_cpus=1,
+        num_gpus=num_gpus,
         max_concurrency=2,
         # Ray would give the actor one thread.
-        runtime_env={
-            "env_vars": engine_environment(settings) | {"OMP_NUM_THREADS": str(num_threads)}
-        },
+        runtime_env={"env_vars": engine_environment(settings) | {"OMP_NUM_THREADS": str(num_cpus)}},
     )
-    return remote.remote(str(folder), settings, date=date)
+    return remote.remote()

@@ -1,6 +1,6 @@
 """The driver's side: starts the engine's process, asks, and passes progress on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,14 +36,25 @@ class Exam:
 def answering(
     folder: Path, settings: EngineSettings, *, date: str, reporter: Reporter
 ) -> Iterator[Any]:
-    """An actor with the model of ``folder`` loaded, for ``ask``; killed on leaving."""
+    """An actor with the model of ``folder`` loaded, for ``ask``; killed on leaving.
+
+    Raises:
+        SpecError, ResourceError: The model can't be loaded.
+        ExternalError: ``EngineFailed``: the process died.
+    """
     import ray
 
     connect()
-    reporter.phase(Phase.LOADING_WEIGHTS)
-    num_threads = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    actor = start_answering(folder, settings, date=date, num_threads=num_threads)
+    reporter.begin("loading", total=0, unit="rows", phase=Phase.LOADING_WEIGHTS)
+    resources = ray.cluster_resources()
+    actor = start_answering(
+        settings,
+        num_cpus=max(1, int(resources.get("CPU", 1))),
+        num_gpus=min(1, int(resources.get("GPU", 0))),
+    )
     try:
+        reference = actor.load.remote(str(folder), settings, date=date)
+        _wait(reference, place=folder.name, each=lambda: reporter.update(0))
         yield actor
     finally:
         ray.kill(actor)
@@ -53,29 +64,38 @@ def ask(actor: Any, exam: Exam, question: Question, *, label: str, reporter: Rep
     """Every answer of the actor's model to the exam.
 
     Raises:
-        SpecError, ResourceError: The model can't be loaded.
-        ExternalError: ``EngineFailed``: its process died.
+        SpecError: ``NothingAnswered``: the engine refuses every row.
+        ResourceError, ExternalError: It ran out of memory; ``EngineFailed``: its process died.
     """
     import ray
-    from ray.exceptions import RayActorError, RayTaskError
 
     options = {"labels": list(exam.labels), "prompts": exam.prompts.dump()}
     reference = actor.answer.remote(exam.task, options, list(exam.rows), question)
     reporter.begin(label, total=exam.num_turns, unit="rows")
+
+    def pass_on() -> None:
+        done, tokens = ray.get(actor.progress.remote())
+        reporter.update(done, work=tokens)
+
+    answered: Answered = _wait(reference, place=label, each=pass_on)
+    reporter.update(exam.num_turns)
+    return answered
+
+
+def _wait(reference: Any, *, place: str, each: Callable[[], None]) -> Any:
+    """The call's value; ``each`` runs twice a second until it is there."""
+    import ray
+    from ray.exceptions import RayActorError, RayTaskError
+
     try:
         while not ray.wait([reference], timeout=POLL_S)[0]:
-            done, tokens = ray.get(actor.progress.remote())
-            reporter.update(done, work=tokens)
-        answered: Answered = ray.get(reference)
+            each()
+        return ray.get(reference)
     except RayTaskError as error:
         raise error.cause from error
     except RayActorError as error:
-        cause = getattr(error, "cause", None)
-        detail = type(cause or error).__name__
         raise ExternalError(
-            f"{label}: the engine's process must live, got {detail}; "
+            f"{place}: the engine's process must live, got {type(error).__name__}; "
             "see the step's log, and run the job again: what was evaluated is kept",
             reason="EngineFailed",
         ) from error
-    reporter.update(exam.num_turns)
-    return answered

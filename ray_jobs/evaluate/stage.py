@@ -3,7 +3,7 @@
 Adapters share one engine on the base's weights; a fully trained student has an engine a trial.
 """
 
-import json
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from distillery.manifests import ManifestRef, StepManifest
 from distillery.progress import Phase
 from distillery.stage_configs import EvaluateConfig
 from distillery.tasks import PromptVariant, TargetKind
-from distillery.trials import WEIGHTS_FOLDER, TrialRef
+from distillery.trials import TrialRef
 from ray_jobs.answering.asking import Exam, answering, ask
 from ray_jobs.answering.rows import Answered, Question
+from ray_jobs.answering.weights import adapter_rank, fetch_trial
 from ray_jobs.engines.base import EngineSettings
 from ray_jobs.engines.from_spec import engine_settings
 from ray_jobs.evaluate.inputs import Inputs, read_inputs
@@ -23,11 +24,9 @@ from ray_jobs.evaluate.subjects import Subject, evaluation_hash, subjects_of
 from ray_jobs.records import PredictionRow, RowStatus
 from ray_jobs.scoring import score_answers
 from ray_jobs.step import StepResult, StepTools, commit_step, find_manifest, read_manifest
-from ray_jobs.storage.artefacts import download_folder
 from ray_jobs.tables import store_rows
 
 PACKAGES = ("ray", "transformers", "torch", "pyarrow")
-ADAPTER_CONFIG = "adapter_config.json"
 
 
 def run(config: EvaluateConfig, tools: StepTools) -> StepResult:
@@ -87,16 +86,16 @@ class _Evaluator:
         )
 
     def evaluate(self, waiting: list[tuple[Subject, str]]) -> list[tuple[Subject, Evaluation]]:
-        on_base: list[tuple[Subject, str, Path | None]] = []
-        alone: list[tuple[Subject, str, Path]] = []
+        on_base: list[tuple[Subject, str]] = []
+        alone: list[tuple[TrialRef, Subject, str]] = []
         rank = 0
         for subject, prefix in waiting:
-            folder = self._fetch_weights(subject.trial) if subject.trial else None
-            if folder is None or (folder / ADAPTER_CONFIG).is_file():
-                on_base.append((subject, prefix, folder))
-                rank = max(rank, _adapter_rank(folder))
+            own_rank = adapter_rank(subject.trial, self._tools) if subject.trial else 0
+            if subject.trial and not own_rank:
+                alone.append((subject.trial, subject, prefix))
             else:
-                alone.append((subject, prefix, folder))
+                on_base.append((subject, prefix))
+                rank = max(rank, own_rank)
         done = []
         if on_base:
             settings = engine_settings(
@@ -105,11 +104,15 @@ class _Evaluator:
                 max_lora_rank=rank or 16,
             )
             with self._engine(self._inputs.base_folder, settings) as actor:
-                done += [self._one(actor, *item) for item in on_base]
+                for subject, prefix in on_base:
+                    adapter = fetch_trial(subject.trial, self._tools) if subject.trial else None
+                    done.append(self._one(actor, subject, prefix, adapter))
         settings = engine_settings(self._config.settings.engine)
-        for subject, prefix, folder in alone:
+        for trial, subject, prefix in alone:
+            folder = fetch_trial(trial, self._tools)
             with self._engine(folder, settings) as actor:
                 done.append(self._one(actor, subject, prefix, None))
+            shutil.rmtree(folder)  # One whole model on this disk at a time.
         return done
 
     def _engine(self, folder: Path, settings: EngineSettings) -> AbstractContextManager[Any]:
@@ -175,17 +178,6 @@ class _Evaluator:
         )
         return _read_evaluation(self._tools, subject, ref)
 
-    def _fetch_weights(self, trial: TrialRef) -> Path:
-        """The trial's weights in a local folder, its adapter or the whole model."""
-        manifest = read_manifest(self._tools.storage, trial.manifest)
-        folder = self._tools.scratch / "weights" / f"{trial.arm}-{trial.seed}-{trial.sha256[:12]}"
-        inside = f"{WEIGHTS_FOLDER}/"
-        weights = tuple(
-            artefact for artefact in manifest.artefacts if artefact.path.startswith(inside)
-        )
-        download_folder(self._tools.storage, trial.prefix, folder, weights)
-        return folder / WEIGHTS_FOLDER
-
 
 def _budget(config: EvaluateConfig, inputs: Inputs, subject: Subject) -> int:
     if subject.variant == PromptVariant.VANILLA:
@@ -195,12 +187,6 @@ def _budget(config: EvaluateConfig, inputs: Inputs, subject: Subject) -> int:
 
 def _student_prefix(config: EvaluateConfig) -> str:
     return config.context.prefix.rpartition("/")[0]
-
-
-def _adapter_rank(folder: Path | None) -> int:
-    if folder is None:
-        return 0
-    return int(json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))["r"])
 
 
 def _read_evaluation(tools: StepTools, subject: Subject, ref: ManifestRef) -> Evaluation:

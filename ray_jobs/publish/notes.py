@@ -5,7 +5,7 @@ Source: METHOD, Pitfalls (the numbers below are its).
 
 from collections.abc import Iterator
 
-from distillery.results import TEACHER, Comparison, TrialResult
+from distillery.results import TEACHER, ArmResult, Comparison, TrialResult
 from distillery.tasks import Arm, PromptVariant, TaskName
 from ray_jobs.publish.gathering import Gathered
 
@@ -14,16 +14,19 @@ FEW_ROWS = 200
 
 
 def find_notes(
-    gathered: Gathered, trials: tuple[TrialResult, ...], found: tuple[Comparison, ...]
+    gathered: Gathered,
+    trials: tuple[TrialResult, ...],
+    arms: tuple[ArmResult, ...],
+    found: tuple[Comparison, ...],
 ) -> tuple[str, ...]:
     """One sentence a warning."""
     return tuple(
         [
             *gathered.data.notes,
             *_on_rows(gathered),
-            *_on_teacher(gathered, trials),
+            *_on_teacher(gathered, trials, arms),
             *_on_format(trials),
-            *_on_gain(found),
+            *_on_gain(arms, found),
         ]
     )
 
@@ -43,24 +46,24 @@ def _on_rows(gathered: Gathered) -> Iterator[str]:
     )  # Pitfall 6.
 
 
-def _on_teacher(gathered: Gathered, trials: tuple[TrialResult, ...]) -> Iterator[str]:
+def _on_teacher(
+    gathered: Gathered, trials: tuple[TrialResult, ...], arms: tuple[ArmResult, ...]
+) -> Iterator[str]:
     if gathered.task.name == TaskName.CONVERSATION:
         yield (
             "teacher_agreement is likeness to the teacher's vanilla replies: the teacher's own "
             "row is 1 by definition and says nothing of quality"
         )
         return
-    rows = {trial.arm: trial for trial in trials if trial.student == TEACHER}
+    rows = {trial.arm: trial.value for trial in trials if trial.student == TEACHER}
     vanilla = rows.get(PromptVariant.VANILLA)
-    advanced = [row for arm, row in rows.items() if arm != PromptVariant.VANILLA]
-    for trial in trials:
-        if trial.student == TEACHER or trial.seed is None or vanilla is None:
-            continue
-        above = [row for row in advanced if trial.value <= row.value]
-        if trial.value > vanilla.value and above:  # Pitfall 1.
+    for arm in arms:  # Pitfall 1.
+        own = rows.get(arm.arm)
+        if own is not None and vanilla is not None and vanilla < arm.mean <= own:
             yield (
-                f"{trial.student} {trial.arm} seed {trial.seed} is above the teacher asked "
-                f"Vanilla and not above the teacher asked {above[0].arm}, whose answers taught it"
+                f"{arm.student} {arm.arm} ({arm.mean:.3f}) is above the teacher asked Vanilla "
+                f"({vanilla:.3f}) and not above the teacher asked {arm.arm} ({own:.3f}), whose "
+                "answers taught it"
             )
 
 
@@ -74,9 +77,11 @@ def _on_format(trials: tuple[TrialResult, ...]) -> Iterator[str]:
             )
 
 
-def _on_gain(found: tuple[Comparison, ...]) -> Iterator[str]:
+def _on_gain(arms: tuple[ArmResult, ...], found: tuple[Comparison, ...]) -> Iterator[str]:
+    num_seeds = {(arm.student, arm.arm): arm.num_seeds for arm in arms}
     for each in found:  # Pitfall 14.
-        if each.versus == Arm.BASE and each.seed is None and each.ci_low <= 0:
+        is_whole = each.seed is None or num_seeds[each.student, each.arm] == 1
+        if each.versus == Arm.BASE and is_whole and each.ci_low <= 0:
             yield (
                 f"{each.student} {each.arm} shows no gain over Base: {each.difference:+.3f}, "
                 f"interval [{each.ci_low:+.3f}, {each.ci_high:+.3f}]"

@@ -10,10 +10,11 @@ from distillery.spec.job import JobSpec
 from distillery.tasks import Arm, PromptVariant
 from ray_jobs.publish.gathering import Gathered
 from ray_jobs.publish.plots import draw_arms, draw_costs, draw_curves, draw_yields
-from ray_jobs.records import PredictionRow
+from ray_jobs.records import PredictionRow, RowStatus
 
 NUM_EXAMPLES = 8
 MAX_EXAMPLE_CHARS = 1500
+_RIGHT_OR_WRONG = ("accuracy", "exact_match")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,6 @@ def choose_examples(gathered: Gathered) -> list[Example]:
 
 
 def _answers_by_row(gathered: Gathered) -> dict[str, list[tuple[str, str, str]]]:
-    metric = gathered.task.primary_metric
     found: dict[str, list[tuple[str, str, str]]] = {row.row_id: [] for row in gathered.rows}
     sources: list[tuple[str, Sequence[PredictionRow]]] = [
         (f"teacher {variant}", rows) for variant, rows in gathered.teacher.items()
@@ -93,12 +93,18 @@ def _answers_by_row(gathered: Gathered) -> dict[str, list[tuple[str, str, str]]]
                 sources.append((f"{student} {evaluation.arm}{seed}", rows))
     for who, predictions in sources:
         for row in predictions:
-            score = dict(row.scores).get(metric, 0.0)
-            verdict = {0.0: "wrong", 1.0: "right"}.get(score, f"{score:.2f}")
-            said = row.answer or row.text
-            status = verdict if row.status.value == "ok" else row.status.value
-            found[row.row_id].append((who, _cut(said), status))
+            found[row.row_id].append((who, _cut(row.answer or row.text), _verdict(gathered, row)))
     return found
+
+
+def _verdict(gathered: Gathered, row: PredictionRow) -> str:
+    """``right`` or ``wrong`` where the metric knows no third, else its value; a status not OK."""
+    if row.status is not RowStatus.OK:
+        return row.status.value
+    score = dict(row.scores)[gathered.task.primary_metric]
+    if gathered.task.primary_metric in _RIGHT_OR_WRONG:
+        return "right" if score else "wrong"
+    return f"{score:.2f}"
 
 
 def _reasoning(gathered: Gathered, row_id: str) -> str:

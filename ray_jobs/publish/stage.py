@@ -12,6 +12,7 @@ from distillery.stage_configs import PublishConfig
 from distillery.tasks import PromptVariant
 from ray_jobs.answering.asking import Exam, answering, ask
 from ray_jobs.answering.rows import Question
+from ray_jobs.answering.weights import fetch_trial, is_adapter
 from ray_jobs.engines.from_spec import engine_settings
 from ray_jobs.publish.cards import build_data_card, build_model_card
 from ray_jobs.publish.comparing import comparisons
@@ -20,13 +21,15 @@ from ray_jobs.publish.gathering import Gathered, gather
 from ray_jobs.publish.notes import find_notes
 from ray_jobs.publish.promotion import chosen_trial, judge
 from ray_jobs.publish.report import build_report
-from ray_jobs.publish.weights import fetch_trial, is_adapter, merge_trial, publish_folder
+from ray_jobs.publish.weights import merge_trial, publish_folder
 from ray_jobs.scoring import score_answers
 from ray_jobs.step import StepResult, StepTools
+from ray_jobs.storage.faults import os_faults
 
 PACKAGES = ("pyarrow", "scipy", "matplotlib", "jinja2")
 REPORT_NAME = "report.html"
 RESULTS_NAME = "results.json"
+CARD_NAME = "README.md"
 
 
 def run(config: PublishConfig, tools: StepTools) -> StepResult:
@@ -37,29 +40,30 @@ def run(config: PublishConfig, tools: StepTools) -> StepResult:
     """
     tools.reporter.phase(Phase.STARTING)
     gathered = gather(config, tools)
-    artefacts: list[Artefact] = []
-    promotions = []
-    for student in gathered.students:
-        promotion, stored = _publish_weights(student, gathered, config, tools)
-        promotions.append(promotion)
-        artefacts += stored
-    results = _results(config, tools, gathered, tuple(promotions))
+    chosen = [_choose(student, gathered, config, tools) for student in gathered.students]
+    promotions = tuple(promotion for promotion, _ in chosen)
+    results = _results(config, tools, gathered, promotions)
     spec = config.settings.spec
     texts = {
         REPORT_NAME: build_report(results, gathered, spec),
         RESULTS_NAME: json.dumps(results.dump(), indent=1) + "\n",
         "data-card.md": build_data_card(results, gathered, spec),
     }
-    for promotion in promotions:
-        texts[f"models/{promotion.student}/README.md"] = build_model_card(
-            results, promotion, spec, num_test_rows=len(gathered.rows)
-        )
     tools.reporter.phase(Phase.UPLOADING)
-    for path, text in texts.items():
-        artefacts.append(_store_text(config, tools, path, text))
+    artefacts: list[Artefact] = []
+    for promotion, folders in chosen:
+        card = build_model_card(results, promotion, spec, num_test_rows=len(gathered.rows))
+        for name, folder in folders.items():
+            path = f"models/{promotion.student}/{name}"
+            with os_faults(str(folder)):
+                (folder / CARD_NAME).write_text(card, "utf-8")
+            artefacts += publish_folder(tools, config.context.prefix, path, folder)
+    artefacts += [_store_text(config, tools, path, text) for path, text in texts.items()]
     if config.context.output_dir:
         for name in (REPORT_NAME, RESULTS_NAME):
-            shutil.copyfile(tools.scratch / "out" / name, Path(config.context.output_dir) / name)
+            copy = Path(config.context.output_dir) / name
+            with os_faults(str(copy)):
+                shutil.copyfile(tools.scratch / "out" / name, copy)
     return StepResult(
         artefacts=artefacts,
         summary={"promotions": [each.dump() for each in promotions]},
@@ -67,36 +71,34 @@ def run(config: PublishConfig, tools: StepTools) -> StepResult:
     )
 
 
-def _publish_weights(
+def _choose(
     student: str, gathered: Gathered, config: PublishConfig, tools: StepTools
-) -> tuple[Promotion, list[Artefact]]:
-    """Copies the chosen trial's weights; an adapter also merged, and the merged model evaluated."""
+) -> tuple[Promotion, dict[str, Path]]:
+    """The verdict on a student, and the folders to publish: the model, and the adapter where one
+    was trained; then the merged model is evaluated again."""
     findings = gathered.students[student]
     rule = config.inputs.promote_if
     trial = chosen_trial(findings.trials, rule)
-    prefix = config.context.prefix
     weights = fetch_trial(trial, tools)
     metric = gathered.task.primary_metric
     if is_adapter(weights):
-        artefacts = [*publish_folder(tools, prefix, f"models/{student}/adapter", weights)]
-        whole = merge_trial(student, weights, config, tools)
-        value = _evaluate(student, whole, gathered, config, tools)
+        folders = {"adapter": weights, "model": merge_trial(student, weights, config, tools)}
+        value = _evaluate(student, folders["model"], gathered, config, tools)
     else:
-        artefacts, whole = [], weights
+        folders = {"model": weights}
         value = next(
             _mean(primary_scores(rows, metric))
             for evaluation, rows in findings.evaluations
             if (evaluation.arm, evaluation.seed) == (trial.arm, trial.seed)
         )
-    artefacts += publish_folder(tools, prefix, f"models/{student}/model", whole)
     promotion = judge(
         student,
         findings,
         rule=rule,
         metric=metric,
-        weights_uri=tools.storage.uri_of(f"{prefix}/models/{student}/model"),
+        weights_uri=tools.storage.uri_of(f"{config.context.prefix}/models/{student}/model"),
     )
-    return promotion.model_copy(update={"merged_value": value}), artefacts
+    return promotion.model_copy(update={"merged_value": value}), folders
 
 
 def _evaluate(
@@ -133,18 +135,19 @@ def _results(
 ) -> Results:
     trials = trial_results(gathered)
     found = comparisons(gathered)
+    arms = arm_results(gathered) if gathered.students else ()
     return Results(
         job=config.context.job,
         namespace=config.context.namespace,
         task=config.inputs.task,
         metric=gathered.task.primary_metric,
         trials=trials,
-        arms=arm_results(gathered) if gathered.students else (),
+        arms=arms,
         comparisons=found,
         promotions=promotions,
         failed_students=config.settings.failed_students,
         costs=_costs(gathered),
-        notes=find_notes(gathered, trials, found),
+        notes=find_notes(gathered, trials, arms, found),
         report_uri=tools.storage.uri_of(f"{config.context.prefix}/{REPORT_NAME}"),
         teacher=config.inputs.teacher.uri,
         data={
@@ -184,8 +187,9 @@ def _costs(gathered: Gathered) -> tuple[StageCost, ...]:
 
 def _store_text(config: PublishConfig, tools: StepTools, path: str, text: str) -> Artefact:
     local = tools.scratch / "out" / path
-    local.parent.mkdir(parents=True, exist_ok=True)
-    local.write_text(text, "utf-8")
+    with os_faults(str(local)):
+        local.parent.mkdir(parents=True, exist_ok=True)
+        local.write_text(text, "utf-8")
     stored = tools.storage.put_file(f"{config.context.prefix}/{path}", local)
     if stored.sha256 is None:
         raise InvariantError(f"{path}: storage gave no SHA-256 for an upload")

@@ -12,28 +12,17 @@ from typing import Any
 from distillery.errors import InvariantError
 from distillery.manifests import Artefact
 from distillery.stage_configs import PublishConfig
-from distillery.trials import WEIGHTS_FOLDER, TrialRef
+from ray_jobs.answering.weights import ADAPTER_CONFIG
 from ray_jobs.models import fetch_model, model_cache
-from ray_jobs.step import StepTools, read_manifest
-from ray_jobs.storage.artefacts import download_folder, upload_folder
+from ray_jobs.step import StepTools
+from ray_jobs.storage.artefacts import upload_folder
 
-ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _ADAPTER_PREFIX = "base_model.model."
-
-
-def fetch_trial(trial: TrialRef, tools: StepTools) -> Path:
-    """A local folder with the trial's weights."""
-    manifest = read_manifest(tools.storage, trial.manifest)
-    folder = tools.scratch / "trials" / trial.sha256[:12]
-    wanted = tuple(a for a in manifest.artefacts if a.path.startswith(f"{WEIGHTS_FOLDER}/"))
-    download_folder(tools.storage, trial.prefix, folder, wanted)
-    return folder / WEIGHTS_FOLDER
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether the folder holds an adapter, not a whole model."""
-    return (folder / ADAPTER_CONFIG).is_file()
+_A, _B = ".lora_A.", ".lora_B."
+_NOT_PLAIN = ("use_dora", "use_rslora", "fan_in_fan_out", "rank_pattern", "alpha_pattern")
+_COPIED = {".json", ".jinja", ".txt", ".model"}
+"""What belongs to a model besides its weights; a base's card or older weights don't."""
 
 
 def merge_trial(student: str, weights: Path, config: PublishConfig, tools: StepTools) -> Path:
@@ -63,13 +52,13 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     settings = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
-    if settings.get("use_dora") or settings.get("use_rslora") or settings.get("fan_in_fan_out"):
-        raise InvariantError("adapter: only plain LoRA can be merged")
+    if unknown := [name for name in _NOT_PLAIN if settings.get(name)]:
+        raise InvariantError(f"adapter: only plain LoRA can be merged, got {unknown[0]}")
     scale = settings["lora_alpha"] / settings["r"]
     pairs = _adapter_pairs(load_file(adapter / ADAPTER_WEIGHTS))
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(base.iterdir()):
-        if path.is_file() and path.suffix != ".safetensors":
+        if path.suffix in _COPIED and path.is_file():
             shutil.copyfile(path, out / path.name)
     for path in sorted(base.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
@@ -88,11 +77,11 @@ def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
 def _adapter_pairs(tensors: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Base weight name to (A ``[rank, in]``, B ``[out, rank]``)."""
     pairs = {}
-    for name, tensor in tensors.items():
-        layer, found, _ = name.removeprefix(_ADAPTER_PREFIX).partition(".lora_A.")
-        if found:
-            other = name.replace(".lora_A.", ".lora_B.")
-            pairs[f"{layer}.weight"] = (tensor, tensors[other])
+    for name in [name for name in tensors if _A in name]:
+        layer = name.removeprefix(_ADAPTER_PREFIX).partition(_A)[0]
+        pairs[f"{layer}.weight"] = (tensors.pop(name), tensors.pop(name.replace(_A, _B)))
+    if tensors:
+        raise InvariantError(f"adapter: tensors that are no LoRA pair, first {min(tensors)}")
     return pairs
 
 
