@@ -101,7 +101,7 @@ def test_loss_is_the_mean_over_reply_tokens_whatever_the_padding(
             for place in range(sample.num_prompt, len(sample.ids))
         ]
     loss = training.compute_loss(model, samples=samples).item()
-    assert loss == pytest.approx(sum(naive) / len(naive), rel=2e-3)  # bfloat16 against float32
+    assert loss == pytest.approx(sum(naive) / len(naive), rel=1e-5)
 
 
 @pytest.mark.parametrize(("step", "want"), [(0, 0.02), (49, 1.0), (50, 1.0), (250, 0.525)])
