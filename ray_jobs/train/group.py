@@ -54,7 +54,9 @@ def run_group(
         run_config=RunConfig(
             name=name,
             storage_path=str(folder),
-            worker_runtime_env={"env_vars": worker_environment(workers)},
+            worker_runtime_env={
+                "env_vars": worker_environment(workers, student_uri=plan.config.inputs.student.uri)
+            },
         ),
     )
     with BoardReader(plan.board, reporter, total=total_steps):

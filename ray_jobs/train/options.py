@@ -1,36 +1,42 @@
 """The specification in the words of TRL, PEFT and DeepSpeed: plain values, no library loaded."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distillery.spec.student import (
-    FullMethod,
     LoraMethod,
     Precision,
     Scheduler,
     TrainingSpec,
     WorkersSpec,
 )
+from distillery.stage_configs import TrainInputs
 from ray_jobs.train.schedule import Batches
 
 LORA_LEARNING_RATE = 1e-4
 FULL_LEARNING_RATE = 2e-5
 """Defaults of ``training.learningRate`` (docs/METHOD.md)."""
 
+HUB_SCHEME = "hf://"
+
 _KEPT_CHECKPOINTS = 2
 """The last and the best."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrialOptions:
+    """What differs from trial to trial. ``folder`` gets the checkpoints; ``validates``: there are
+    validation rows."""
+
+    num_steps: int
+    seed: int
+    folder: Path
+    validates: bool
+
+
 def sft_options(
-    training: TrainingSpec,
-    *,
-    method: LoraMethod | FullMethod,
-    workers: WorkersSpec,
-    batches: Batches,
-    num_steps: int,
-    seed: int,
-    folder: Path,
-    validates: bool,
+    inputs: TrainInputs, trial: TrialOptions, *, workers: WorkersSpec, batches: Batches
 ) -> dict[str, Any]:
     """Keyword arguments of ``trl.SFTConfig`` for one trial.
 
@@ -38,12 +44,13 @@ def sft_options(
     are off. ``bf16`` is off because the trainer's own subclass does the autocast, which DeepSpeed
     would otherwise turn into bfloat16 weights.
     """
+    training, validates = inputs.training, trial.validates
     rate = training.learning_rate or (
-        LORA_LEARNING_RATE if isinstance(method, LoraMethod) else FULL_LEARNING_RATE
+        LORA_LEARNING_RATE if isinstance(inputs.method, LoraMethod) else FULL_LEARNING_RATE
     )
     return {
-        "output_dir": str(folder),
-        "max_steps": num_steps,
+        "output_dir": str(trial.folder),
+        "max_steps": trial.num_steps,
         "per_device_train_batch_size": batches.micro_batch_size,
         "per_device_eval_batch_size": batches.micro_batch_size,
         "gradient_accumulation_steps": batches.accumulation,
@@ -63,8 +70,8 @@ def sft_options(
         "deepspeed": deepspeed_options(training.deepspeed_stage),
         "ddp_find_unused_parameters": False,
         "ddp_broadcast_buffers": False,
-        "seed": seed,
-        "data_seed": seed,
+        "seed": trial.seed,
+        "data_seed": trial.seed,
         "max_length": None,
         "packing": False,
         "dataset_kwargs": {"skip_prepare_dataset": True},
@@ -121,16 +128,19 @@ def deepspeed_options(stage: int | None) -> dict[str, Any] | None:
     }
 
 
-def worker_environment(workers: WorkersSpec) -> dict[str, str]:
-    """Variables that must stand before a worker's first import."""
+def worker_environment(workers: WorkersSpec, *, student_uri: str) -> dict[str, str]:
+    """Variables that must stand before a worker's first import. Only a student from the hub may
+    be asked of it."""
     environment = {
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_NUM_THREADS": str(workers.cpus),
     }
-    return environment if workers.gpus else {**environment, "DS_ACCELERATOR": "cpu"}
+    if not student_uri.startswith(HUB_SCHEME):
+        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    if not workers.gpus:
+        environment |= {"DS_ACCELERATOR": "cpu"}
+    return environment
 
 
 def uses_autocast(training: TrainingSpec) -> bool:

@@ -43,7 +43,7 @@ def run(config: TrainConfig, tools: StepTools) -> StepResult:
     waiting = [trial for trial in trials if find_manifest(tools.storage, trial.prefix) is None]
     tools.reporter.begin("preflight", total=len(trials), unit="trials", phase=Phase.STARTING)
     if waiting:
-        _train(config, tools, manifest=manifest, trials=trials, waiting=waiting)
+        _train(config, tools, manifest=manifest, waiting=waiting)
     refs = [_read_trial(tools, trial) for trial in trials]
     return StepResult(
         artefacts=(),
@@ -77,7 +77,6 @@ def _train(
     tools: StepTools,
     *,
     manifest: StepManifest,
-    trials: Sequence[_Trial],
     waiting: Sequence[_Trial],
 ) -> None:
     import ray
@@ -94,7 +93,7 @@ def _train(
         arm: _prepare_arm(config, tools, manifest, arm=arm, renderer=renderer, limit=limit)
         for arm in arms
     }
-    tasks = _build_tasks(config, trials, waiting, ready)
+    tasks = _build_tasks(config, waiting, ready)
     tools.reporter.phase(Phase.LOADING_WEIGHTS)
     connect_ray()
     plan = WorkerPlan(
@@ -154,12 +153,10 @@ def _prepare_arm(
 
 def _build_tasks(
     config: TrainConfig,
-    trials: Sequence[_Trial],
     waiting: Sequence[_Trial],
     ready: dict[Arm, tuple[Preflight, ArmExamples]],
 ) -> list[TrialTask]:
     """The waiting trials. Steps of finished ones are not counted: this attempt doesn't run them."""
-    del trials
     tasks: list[TrialTask] = []
     before = 0
     for trial in waiting:

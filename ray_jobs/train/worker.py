@@ -27,8 +27,8 @@ POST_INTERVAL_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class TrialTask:
-    """One trial to train. ``steps_before`` and ``tokens_before`` are those of the trials that come
-    before it in the job's order."""
+    """One trial to train. ``steps_before`` are those of the trials trained before it in this
+    attempt."""
 
     arm: Arm
     seed: int
@@ -156,20 +156,21 @@ def _build_trainer(
 
     from distillery.spec.student import LoraMethod
     from ray_jobs.train import trainer_trl
-    from ray_jobs.train.options import lora_options, sft_options, uses_autocast
+    from ray_jobs.train.options import TrialOptions, lora_options, sft_options, uses_autocast
 
     inputs = plan.config.inputs
     validates = len(examples.validation) > 0
     config = trainer_trl.build_config(
         sft_options(
-            inputs.training,
-            method=inputs.method,
+            inputs,
+            TrialOptions(
+                num_steps=task.num_steps,
+                seed=task.seed,
+                folder=task.folder,
+                validates=validates,
+            ),
             workers=plan.config.settings.workers,
             batches=plan.batches,
-            num_steps=task.num_steps,
-            seed=task.seed,
-            folder=task.folder,
-            validates=validates,
         )
     )
     tokenizer = AutoTokenizer.from_pretrained(str(model_folder), local_files_only=True)

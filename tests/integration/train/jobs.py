@@ -125,9 +125,9 @@ def make_training(**changes: Any) -> TrainingSpec:
 def make_config(
     place: Place,
     *,
-    method: LoraMethod | FullMethod = FullMethod(),
+    method: LoraMethod | FullMethod | None = None,
     training: TrainingSpec | None = None,
-    workers: WorkersSpec = WorkersSpec(),
+    workers: WorkersSpec | None = None,
     arms: tuple[Arm, ...] = (Arm.VANILLA,),
     seeds: tuple[int, ...] = (0,),
     scratch: str = "scratch",
@@ -136,7 +136,7 @@ def make_config(
     """The config of one attempt."""
     inputs = TrainInputs(
         student=place.pin,
-        method=method,
+        method=method or FullMethod(),
         training=training or make_training(),
         arms=arms,
         seeds=seeds,
@@ -155,7 +155,9 @@ def make_config(
         upstream=upstream,
         scratch_dir=str(place.root / scratch),
     )
-    return TrainConfig(context=context, inputs=inputs, settings=TrainSettings(workers=workers))
+    return TrainConfig(
+        context=context, inputs=inputs, settings=TrainSettings(workers=workers or WorkersSpec())
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,5 +52,5 @@ def test_only_the_model_is_copied_out_of_a_checkpoint(tmp_path: Path) -> None:
 def test_a_checkpoint_without_weights_is_a_bug(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path, 1)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(InvariantError, match="^checkpoint-1: holds no weights$"):
+    with pytest.raises(InvariantError, match=r"^checkpoint-1: holds no weights$"):
         copy_weights(folder, tmp_path / "weights")
