@@ -15,6 +15,7 @@ from typing import TextIO
 
 from controller.cli.interrupts import Interrupts
 from controller.cli.run import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, RunOptions, run_job
+from controller.launchers.ray_launcher import Entrypoint
 from distillery.errors import DistilleryError, SpecError
 from distillery.loading import load_job, warnings_for
 from distillery.local_uris import resolve_uris
@@ -52,8 +53,13 @@ def main(
     environ: Mapping[str, str] = os.environ,
     out: TextIO | None = None,
     err: TextIO | None = None,
+    entrypoint: Entrypoint | None = None,
 ) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command; returns its exit code.
+
+    Args:
+        entrypoint: What runs a stage, for tests. Default: the stages themselves.
+    """
     arguments = sys.argv[1:] if argv is None else list(argv)
     parsed = _parser().parse_args(arguments)
     out = out if out is not None else sys.stdout
@@ -61,35 +67,23 @@ def main(
     try:
         if parsed.command == "validate":
             return _validate(parsed.files, parsed.overrides, out=out, err=err)
+        job = _load(parsed.file, parsed.overrides)
+        _warn(job, err)
         options = RunOptions(
-            workdir=Path(),
+            workdir=Path(parsed.workdir or Path("runs") / job.metadata.name),
             ray_address=parsed.ray_address,
             command=shlex.join(["distillery", *arguments]),
             environ=environ,
             out=out,
         )
-        return _run(parsed, options, err=err)
+        with Interrupts().installed() as interrupts:
+            return run_job(job, options, interrupts=interrupts, entrypoint=entrypoint)
     except SpecError as error:
         err.write(f"{error.message}\n")
         return EXIT_BAD_SPEC
     except DistilleryError as error:
         err.write(f"{error.message}\n")
         return EXIT_FAILED
-
-
-def _run(parsed: argparse.Namespace, options: RunOptions, *, err: TextIO) -> int:
-    job = _load(parsed.file, parsed.overrides)
-    _warn(job, err)
-    workdir = Path(parsed.workdir or Path("runs") / job.metadata.name)
-    chosen = RunOptions(
-        workdir=workdir,
-        ray_address=options.ray_address,
-        command=options.command,
-        environ=options.environ,
-        out=options.out,
-    )
-    with Interrupts().installed() as interrupts:
-        return run_job(job, chosen, interrupts=interrupts)
 
 
 def _validate(files: Sequence[str], overrides: Sequence[str], *, out: TextIO, err: TextIO) -> int:

@@ -78,16 +78,23 @@ class LocalCluster:
     def find(self) -> ClusterRecord | None:
         """The cluster an earlier run left behind, if it still answers; else what is left of it is
         cleared away."""
-        try:
-            record = ClusterRecord.model_validate_json(
-                (self._workdir / RECORD_NAME).read_text("utf-8")
-            )
-        except (FileNotFoundError, ValidationError):
-            return None
-        if _has_answer(record):
+        record = self._read_record()
+        if record is None or _has_answer(record):
             return record
         self.stop(record)
         return None
+
+    def clear(self) -> None:
+        """Stops what an earlier run left behind, if anything."""
+        if record := self._read_record():
+            self.stop(record)
+
+    def _read_record(self) -> ClusterRecord | None:
+        try:
+            text = (self._workdir / RECORD_NAME).read_text("utf-8")
+            return ClusterRecord.model_validate_json(text)
+        except (FileNotFoundError, ValidationError):
+            return None
 
     def start(self) -> ClusterRecord:
         """A new head that takes jobs.

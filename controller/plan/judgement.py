@@ -133,6 +133,8 @@ def _judge_step(step: Step, snapshot: Snapshot, verdict: PrepareVerdict | None) 
     manifest, reason = _manifest(step, attempts, verdict)
     if manifest is not None:
         return Judged(step=step, state=StepState.DONE, reason=reason, manifest=manifest)
+    if snapshot.suspended and attempts and attempts[-1].ray_status == RayStatus.STOPPED:
+        return Judged(step=step, state=StepState.WAITING, reason=Reason.SUSPENDED)
     failures = [failure for each in attempts if (failure := _failure(each, verdict)) is not None]
     if not failures:
         return Judged(step=step, state=StepState.WAITING, reason=Reason.WAITING)

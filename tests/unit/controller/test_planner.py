@@ -227,10 +227,11 @@ def test_a_suspended_run_stops_all_and_then_ends_unfinished() -> None:
     live = make_attempt("generate")
     decided = plan(make_snapshot(make_prepared(make_job()), live, suspended=True), NOW)
     assert decided.actions == (StopStep(attempt=live, why="the run was interrupted"),)
-    stopped = make_ended("generate", None, ray_status=RayStatus.STOPPED, run="r1")
+    stopped = make_ended("generate", None, ray_status=RayStatus.STOPPED)
     ended = plan(make_snapshot(make_prepared(make_job()), stopped, suspended=True), NOW)
     assert (ended.actions, ended.requeue_after_s) == ((), None)
     assert not ended.status.is_true(ConditionType.FINISHED)
+    assert (ended.status.stages[1].state, ended.status.stages[1].reason) == ("Waiting", "Suspended")
 
 
 def test_a_pin_that_prepare_forgot_fails_the_step_and_not_the_planner() -> None:
