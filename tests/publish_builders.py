@@ -93,6 +93,7 @@ def make_published(
     weights: Mapping[str, bytes] | None = None,
     failed_students: Mapping[str, str] | None = None,
     validation_loss: Mapping[Name, float] | None = None,
+    right: Mapping[Name, range] = RIGHT,
     **changes: Any,
 ) -> Upstream:
     """Everything upstream of publish, in ``root``.
@@ -101,11 +102,12 @@ def make_published(
         weights: File name to content of every trial's weights folder; default: a full model's.
         failed_students: Student to its message; what failed left nothing.
         validation_loss: Of each trial; default ``VALIDATION_LOSS``.
+        right: Which models there are, and the rows each answers right.
         changes: Of the job, as ``make_job`` takes them.
     """
     job = make_job(storage__uri=(root / "store").as_uri(), **changes)
     failed = dict(failed_students or {})
-    maker = _Maker(job, open_storage(job.spec.storage.uri), root / "made")
+    maker = _Maker(job, open_storage(job.spec.storage.uri), root / "made", right=right)
     manifests = {
         PREPARE.id: maker.prepare(),
         GENERATE.id: maker.generate(),
@@ -137,14 +139,14 @@ def make_published(
 
 
 def make_test_rows() -> list[PromptRow]:
-    """40 questions; the first carries ``PLANTED``."""
+    """40 questions; number 4, the first that the models disagree on, carries ``PLANTED``."""
     return [
         PromptRow(
             row_id=f"row-{number:02d}",
             split=Split.TEST,
             messages=(
                 Message(role="system", content="Number only."),
-                Message(role="user", content=f"What is {number}? {'' if number else PLANTED}"),
+                Message(role="user", content=f"What is {number}? {PLANTED if number == 4 else ''}"),
             ),
             group=f"row-{number:02d}",
         )
@@ -160,10 +162,18 @@ def gold_of(number: int) -> str:
 class _Maker:
     """Writes one step after the other."""
 
-    def __init__(self, job: DistillationJob, storage: Storage, scratch: Path) -> None:
+    def __init__(
+        self,
+        job: DistillationJob,
+        storage: Storage,
+        scratch: Path,
+        *,
+        right: Mapping[Name, range],
+    ) -> None:
         self.storage = storage
         self._job = job
         self._scratch = scratch
+        self._right = right
         self._task = make_any_task(TaskName.MATH)
         self._rows = make_test_rows()
         self._gold = [
@@ -237,13 +247,13 @@ class _Maker:
         self, student: str, files: Mapping[str, bytes], losses: Mapping[Name, float]
     ) -> ManifestRef:
         step = train_step(student).id
-        names = [name for name in RIGHT if name[0] != Arm.BASE]
+        names = [name for name in self._right if name[0] != Arm.BASE]
         refs = [self._trial(step, name, files, losses.get(name)) for name in names]
         return self._commit(step, {"trials": [ref.dump() for ref in refs]}, ())
 
     def evaluations(self, student: str) -> ManifestRef:
         step = evaluate_step(student).id
-        found = [self._evaluation(step, name).dump() for name in RIGHT]
+        found = [self._evaluation(step, name).dump() for name in self._right]
         return self._commit(step, {"maxTokens": 8, "templateHash": "t", "evaluations": found}, ())
 
     def _trial(
@@ -287,7 +297,7 @@ class _Maker:
         arm, _, variant = name
         given = {
             (row.row_id, 0): GivenAnswer(
-                text=self._text(number, RIGHT[name], UNREADABLE.get(name, range(0))),
+                text=self._text(number, self._right[name], UNREADABLE.get(name, range(0))),
                 finish_reason=FinishReason.STOP,
                 num_tokens=2,
             )
@@ -301,7 +311,7 @@ class _Maker:
         number = self._rows.index(ask.row)
         text = self._text(number, TEACHER_RIGHT[ask.variant], range(0))
         if ask.variant == REASONED:
-            text = f'{{"reason": "I know {text}", "answer": "{text}"}}'
+            text = f'{{"reason": "It is <i>{text}</i>", "answer": "{text}"}}'
         return make_answer(
             ask.row.row_id, text, split=Split.TEST, variant=ask.variant.value, num_tokens=3
         )

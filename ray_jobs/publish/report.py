@@ -8,6 +8,7 @@ import yaml
 from distillery.results import Results
 from distillery.spec.job import JobSpec
 from distillery.tasks import Arm, PromptVariant
+from ray_jobs.engines.base import FinishReason
 from ray_jobs.publish.gathering import Gathered
 from ray_jobs.publish.plots import draw_arms, draw_costs, draw_curves, draw_yields
 from ray_jobs.records import PredictionRow, RowStatus
@@ -108,10 +109,15 @@ def _verdict(gathered: Gathered, row: PredictionRow) -> str:
 
 
 def _reasoning(gathered: Gathered, row_id: str) -> str:
-    """The teacher's own chain for the row, where a reasoning prompt ran."""
-    for row in gathered.teacher_answers:
-        if row.row_id == row_id and row.variant != PromptVariant.VANILLA:
-            return _cut(row.text)
+    """The teacher's own chain for the row, where a reasoning prompt ran; all of an answer that
+    can't be read."""
+    for answer in gathered.teacher_answers:
+        if answer.row_id == row_id and answer.variant != PromptVariant.VANILLA:
+            row = next(row for row in gathered.rows if row.row_id == row_id)
+            finish = FinishReason(answer.finish_reason or FinishReason.ERROR)
+            variant = PromptVariant(answer.variant)
+            parsed = gathered.task.parse_teacher(answer.text, row, variant, finish)
+            return _cut(parsed.reason or answer.text)
     return ""
 
 
