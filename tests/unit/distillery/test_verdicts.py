@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from distillery.errors import InvariantError
-from distillery.manifests import sha256_hex
+from distillery.manifests import ManifestRef, sha256_hex
 from distillery.progress import MAX_SUMMARY_BYTES
 from distillery.spec.job import DistillationJob
-from distillery.stage_configs import ManifestRef, PinnedModel, PrepareVerdict
+from distillery.stage_configs import PinnedModel, PrepareVerdict
 from distillery.step_configs import TEACHER_PIN, student_pin
 from distillery.steps import PREPARE, steps_of
 from distillery.verdicts import pack_verdict, unpack_verdict
