@@ -1,0 +1,163 @@
+"""One engine as a Ray actor: loads the model, runs the loop, says how it ended.
+
+Errors of the tree go to the driver as values: they don't survive Ray's pickling.
+"""
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from distillery.errors import DistilleryError, ExternalError, ResourceError, SpecError
+from distillery.spec.job import StorageSpec
+from ray_jobs.answers.ledger import TokenLedger
+from ray_jobs.answers.store import SegmentWriter
+from ray_jobs.engines.base import Engine, EngineSettings, EngineType, Sampling
+from ray_jobs.generate.couriers import Flushed
+from ray_jobs.generate.dispatcher import Lease
+from ray_jobs.generate.dispatcher_actor import EngineReady
+from ray_jobs.generate.engine_loop import EngineLoop, LoopSettings
+from ray_jobs.generate.options import GenerateOptions
+from ray_jobs.storage.opening import open_storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnginePlan:
+    """All an engine's process needs. ``ledger`` is a folder on this machine."""
+
+    settings: EngineSettings
+    model_folder: str
+    stop_token_ids: tuple[int, ...]
+    sampling: Sampling
+    storage: StorageSpec
+    segments: str
+    ledger: str
+    options: GenerateOptions
+
+
+class EndKind(StrEnum):
+    """How an engine's run ended."""
+
+    OVER = "over"
+    DIED = "died"
+    """The engine failed while answering: its rows are suspects."""
+    SPEC = "spec"
+    RESOURCE = "resource"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineEnd:
+    """The end of a run; ``reason`` and ``message`` are the error's."""
+
+    kind: EndKind
+    reason: str = ""
+    message: str = ""
+    tokens: int = 0
+
+    def to_error(self) -> DistilleryError:
+        """The error, made again on the driver's side."""
+        if self.kind == EndKind.SPEC:
+            return SpecError(self.message, reason=self.reason)
+        if self.kind == EndKind.RESOURCE:
+            return ResourceError(self.message, reason=self.reason)
+        return ExternalError(self.message, reason=self.reason)
+
+
+class RayPort:
+    """``couriers.Port`` over a handle of the dispatcher."""
+
+    def __init__(self, dispatcher: Any, *, engine: str) -> None:
+        self._dispatcher = dispatcher
+        self._engine = engine
+
+    def lease(self, *, limit: int, tokens: int) -> Lease:
+        lease: Lease = self._get(self._dispatcher.lease.remote(self._engine, limit, tokens))
+        return lease
+
+    def acknowledge(self, flushed: Flushed) -> None:
+        self._get(self._dispatcher.acknowledge.remote(self._engine, flushed))
+
+    def _get(self, reference: Any) -> Any:
+        import ray
+        from ray.exceptions import RayError
+
+        try:
+            return ray.get(reference)
+        except RayError as error:
+            raise ExternalError(
+                f"dispatcher: its process must answer, got {type(error).__name__}; "
+                "run the job again, what was answered is kept",
+                reason="DispatcherLost",
+            ) from error
+
+
+class EngineActor:
+    """An engine and its loop. ``engine`` is this instance's name, never used again."""
+
+    def __init__(self, engine: str, plan: EnginePlan, dispatcher: Any) -> None:
+        self._name = engine
+        self._plan = plan
+        self._dispatcher = dispatcher
+
+    def run(self) -> EngineEnd:
+        """Loads the model and answers until it is over."""
+        try:
+            started_at = time.monotonic()
+            engine = self._plan.options.engine_factory(
+                self._plan.settings,
+                self._plan.model_folder,
+                stop_token_ids=self._plan.stop_token_ids,
+            )
+            ready = EngineReady(
+                engine=self._name, info=engine.info, load_s=time.monotonic() - started_at
+            )
+            self._dispatcher.is_ready.remote(ready)
+            return EngineEnd(kind=EndKind.OVER, tokens=self._loop(engine).run())
+        except DistilleryError as error:
+            return EngineEnd(kind=_kind(error), reason=error.reason, message=error.message)
+
+    def _loop(self, engine: Engine) -> EngineLoop:
+        plan = self._plan
+        storage = open_storage(
+            plan.storage.uri,
+            endpoint_url=plan.storage.endpoint_url or None,
+            region=plan.storage.region or None,
+        )
+        provenance = {
+            "engine": engine.info.type,
+            "version": engine.info.version,
+            "settings": engine.info.settings,
+            "maxModelLen": engine.info.max_model_len,
+            "maxTokens": plan.sampling.max_tokens,
+            "seed": plan.sampling.seed,
+        }
+        return EngineLoop(
+            engine,
+            port=RayPort(self._dispatcher, engine=self._name),
+            writer=SegmentWriter(storage, plan.segments, writer=self._name, provenance=provenance),
+            ledger=TokenLedger(
+                Path(plan.ledger), engine=self._name, interval_s=plan.options.ledger_s
+            ),
+            settings=LoopSettings(
+                sampling=plan.sampling,
+                max_in_flight=max_in_flight(plan.settings),
+                flush_s=plan.options.flush_s,
+                flush_rows=plan.options.flush_rows,
+            ),
+        )
+
+
+def max_in_flight(settings: EngineSettings) -> int:
+    """How many requests an engine with these settings runs at once."""
+    is_vllm = settings.type == EngineType.VLLM
+    return settings.max_num_seqs if is_vllm else settings.batch_size
+
+
+def _kind(error: DistilleryError) -> EndKind:
+    if error.reason == "EngineFailed":
+        return EndKind.DIED
+    if isinstance(error, SpecError):
+        return EndKind.SPEC
+    return EndKind.RESOURCE if isinstance(error, ResourceError) else EndKind.EXTERNAL

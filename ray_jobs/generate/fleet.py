@@ -1,0 +1,192 @@
+"""The driver's side of Ray: starts the dispatcher and the engines, and replaces engines that die.
+
+Not here: who gets which row (``dispatcher.py``) and what becomes of answers (``desk.py``).
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from distillery.errors import ExternalError
+from ray_jobs.engines.environment import engine_environment
+from ray_jobs.generate.dispatcher_actor import DispatcherActor, News
+from ray_jobs.generate.engine_actor import EndKind, EngineActor, EngineEnd, EnginePlan
+from ray_jobs.generate.work import WorkItem
+
+_LOG = logging.getLogger(__name__)
+
+MAX_FRUITLESS_DEATHS = 4
+"""Deaths in a row with no row answered or put in quarantine between them. A poison row takes 3."""
+
+FINISH_S = 30.0
+"""How long engines may take to end before they are killed."""
+
+POISON = "poison: engines died with this prompt alone"
+"""The reason of rows in quarantine."""
+
+
+def connect() -> None:
+    """Joins the Ray cluster this driver belongs to; run alone, starts one on this machine."""
+    import ray
+
+    if ray.is_initialized():
+        return
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(logging_level=logging.WARNING)
+    else:
+        ray.init(address="local", logging_level=logging.WARNING, include_dashboard=False)
+
+
+class Fleet:
+    """One dispatcher and ``num_engines`` engines. Use as a context: leaving it stops them all."""
+
+    def __init__(self, plan: EnginePlan, *, num_engines: int) -> None:
+        self._plan = plan
+        self._num_engines = num_engines
+        self._dispatcher: Any = None
+        self._runs: dict[Any, tuple[str, Any]] = {}
+        self._num_fruitless = 0
+        self.num_deaths = 0
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import ray
+
+        for _name, actor in self._runs.values():
+            ray.kill(actor)
+        if self._dispatcher is not None:
+            ray.kill(self._dispatcher)
+        self._runs, self._dispatcher = {}, None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there is anything running."""
+        return self._dispatcher is not None
+
+    def add(self, items: Sequence[WorkItem]) -> None:
+        """Queues items; the first ones start dispatcher and engines."""
+        import ray
+
+        if self._dispatcher is None:
+            connect()
+            self._dispatcher = (
+                ray.remote(DispatcherActor)
+                .options(num_cpus=0, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
+                .remote(lease_s=self._plan.options.lease_s)
+            )
+            for _ in range(self._num_engines):
+                self._start_engine()
+        self._get(self._dispatcher.add.remote(items))
+
+    def take_news(self) -> News:
+        """What happened since the last call; waits a little for the first call's processes."""
+        news: News = self._get(self._dispatcher.take_news.remote())
+        if news.flushed:
+            self._num_fruitless = 0
+        return news
+
+    def replace_dead(self, stalled: Sequence[str], *, wait_s: float) -> list[str]:
+        """Kills stalled engines and replaces dead ones. Returns keys put in quarantine.
+
+        Args:
+            wait_s: How long to wait for an end.
+
+        Raises:
+            SpecError, ResourceError, ExternalError: An engine can't be made, storage failed, or
+                engines die again and again (``EngineFailed``).
+        """
+        import ray
+
+        for name, actor in self._runs.values():
+            if name in stalled:
+                _LOG.warning("engine stands still and is killed engine=%s", name)
+                ray.kill(actor)
+        ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=wait_s)
+        quarantined: list[str] = []
+        for reference in ended:
+            name, _actor = self._runs.pop(reference)
+            end = self._end_of(reference)
+            if end.kind == EndKind.OVER:
+                continue
+            if end.kind != EndKind.DIED:
+                raise end.to_error()
+            quarantined += self._bury(name, end)
+        return quarantined
+
+    def finish(self, *, is_stopped: bool = False) -> None:
+        """Lets the engines end: by themselves, or at once with what they have finished durable."""
+        import ray
+
+        if self._dispatcher is None:
+            return
+        self._get((self._dispatcher.stop if is_stopped else self._dispatcher.close).remote())
+        # Nothing is missing by now: whoever is still loading its model need not finish that.
+        ray.wait(list(self._runs), num_returns=len(self._runs), timeout=FINISH_S)
+
+    def _bury(self, name: str, end: EngineEnd) -> list[str]:
+        self.num_deaths += 1
+        quarantined: list[str] = self._get(self._dispatcher.lose.remote(name))
+        self._num_fruitless = 0 if quarantined else self._num_fruitless + 1
+        _LOG.warning(
+            "engine died engine=%s cause=%s quarantined=%d", name, end.message, len(quarantined)
+        )
+        if self._num_fruitless >= MAX_FRUITLESS_DEATHS:
+            raise ExternalError(
+                f"engine: died {self._num_fruitless} times without an answer between, last with "
+                f"{end.message[:100]}; see the step's log",
+                reason="EngineFailed",
+            )
+        self._start_engine()
+        return quarantined
+
+    def _start_engine(self) -> None:
+        import ray
+
+        name = f"engine-{secrets.token_hex(6)}"
+        resources = ray.cluster_resources()
+        num_cpus = int(resources.get("CPU", 1))
+        num_threads = max(1, num_cpus // self._num_engines)
+        environment = engine_environment(self._plan.settings) | {
+            # Ray would give each actor one thread.
+            "OMP_NUM_THREADS": str(num_threads)
+        }
+        actor = (
+            ray.remote(EngineActor)
+            .options(
+                num_cpus=min(1.0, num_cpus / self._num_engines),
+                num_gpus=1 if resources.get("GPU", 0) >= self._num_engines else 0,
+                max_restarts=0,
+                runtime_env={"env_vars": environment},
+            )
+            .remote(name, self._plan, self._dispatcher)
+        )
+        self._runs[actor.run.remote()] = (name, actor)
+
+    def _end_of(self, reference: Any) -> EngineEnd:
+        import ray
+        from ray.exceptions import RayActorError
+
+        try:
+            end: EngineEnd = ray.get(reference)
+        except RayActorError as error:
+            return EngineEnd(
+                kind=EndKind.DIED, reason="EngineFailed", message=f"{type(error).__name__}"
+            )
+        return end
+
+    def _get(self, reference: Any) -> Any:
+        import ray
+        from ray.exceptions import RayActorError
+
+        try:
+            return ray.get(reference)
+        except RayActorError as error:
+            raise ExternalError(
+                f"dispatcher: its process must live, got {type(error).__name__}; "
+                "run the job again, what was answered is kept",
+                reason="DispatcherLost",
+            ) from error
