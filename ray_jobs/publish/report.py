@@ -44,6 +44,8 @@ def build_report(results: Results, gathered: Gathered, spec: JobSpec) -> str:
     }
     return environment.get_template("report.html.j2").render(
         results=results,
+        num_rows=len(gathered.rows),
+        metric_names=list(dict.fromkeys(n for t in results.trials for n in t.other_metrics)),
         spec=spec,
         spec_yaml=yaml.safe_dump(spec.dump(), sort_keys=False, allow_unicode=True),
         data=gathered.data,

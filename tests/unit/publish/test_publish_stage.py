@@ -234,7 +234,7 @@ def test_texts_of_data_are_escaped_in_the_report(published: Published) -> None:
 def test_the_report_shows_what_the_results_hold(published: Published) -> None:
     for text in (
         "teacher file:///teacher",
-        "Constant &ldquo;7&rdquo;",
+        "always &ldquo;7&rdquo;",
         "87.5%",
         "not a number alone (2)",
         "duplicate (2)",
