@@ -41,9 +41,13 @@ Sleep = Callable[[float], None]
 
 
 class ClusterRecord(Model):
-    """What was started: the head's process, its dashboard, where its token and its logs lie."""
+    """What was started: the head's process (0: it was about to start), its dashboard, where its
+    token and its logs lie."""
 
     pid: int
+    client_port: int
+    agent_port: int
+    """Of Ray's agent, which starts the jobs and comes up after the dashboard."""
     address: str
     token_path: str
     temp_dir: str
@@ -52,6 +56,11 @@ class ClusterRecord(Model):
     def log_dir(self) -> Path:
         """Where Ray writes its logs, those of drivers too."""
         return Path(self.temp_dir) / "session_latest" / "logs"
+
+    def find_processes(self) -> set[int]:
+        """All that was started, by what only these command lines say."""
+        server = ("ray.util.client.server ", f"--port={self.client_port} ")
+        return find_processes(f"={self.temp_dir}") | find_processes(*server)
 
     def read_token(self) -> str:
         """The token, as Ray reads it."""
@@ -117,11 +126,9 @@ class LocalCluster:
 
     def stop(self, record: ClusterRecord) -> None:
         """Ends every process of the cluster, the jobs on it too, and removes its folder."""
-        mark = record.temp_dir
-        heads = find_processes(mark) & {record.pid}
-        kill_processes(heads, signal.SIGTERM)
+        kill_processes(record.find_processes() & {record.pid}, signal.SIGTERM)
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while left := find_processes(mark):
+        while left := record.find_processes():
             if record.pid not in left or time.monotonic() > deadline:
                 kill_processes(left, signal.SIGKILL)
             self._reap()
@@ -153,6 +160,15 @@ class LocalCluster:
             temp_dir, dashboard_port=dashboard, agent_port=agent, client_port=client
         )
         self._start_log.parent.mkdir(parents=True, exist_ok=True)
+        record = ClusterRecord(
+            pid=0,
+            client_port=client,
+            agent_port=agent,
+            address=f"http://127.0.0.1:{dashboard}",
+            token_path=str(token_path),
+            temp_dir=temp_dir,
+        )
+        self._write_record(record)
         with self._start_log.open("ab") as log:
             self._head = subprocess.Popen(
                 command,
@@ -163,14 +179,15 @@ class LocalCluster:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        record = ClusterRecord(
-            pid=self._head.pid,
-            address=f"http://127.0.0.1:{dashboard}",
-            token_path=str(token_path),
-            temp_dir=temp_dir,
-        )
-        (self._workdir / RECORD_NAME).write_text(record.model_dump_json(by_alias=True), "utf-8")
+        record = record.model_copy(update={"pid": self._head.pid})
+        self._write_record(record)
         return record
+
+    def _write_record(self, record: ClusterRecord) -> None:
+        path = self._workdir / RECORD_NAME
+        draft = path.with_suffix(".json.new")
+        draft.write_text(record.model_dump_json(by_alias=True), "utf-8")
+        draft.replace(path)
 
     def _wait_until_up(self, record: ClusterRecord) -> bool:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -194,11 +211,12 @@ def _has_answer(record: ClusterRecord) -> bool:
         return False
     try:
         api.fetch_version()
-    except DistilleryError:
+        socket.create_connection(("127.0.0.1", record.agent_port), timeout=_POLL_S).close()
+    except (DistilleryError, OSError):
         return False
     finally:
         api.close()
-    return record.pid in find_processes(record.temp_dir)
+    return record.pid in record.find_processes()
 
 
 def _make_temp_dir() -> str:

@@ -1,4 +1,4 @@
-"""The processes of a local cluster, found by the one name only they carry: its temporary folder."""
+"""The processes of a local cluster, found by words that only their command lines carry."""
 
 import os
 import signal
@@ -10,9 +10,10 @@ from pathlib import Path
 _PROC = Path("/proc")
 
 
-def find_processes(mark: str) -> set[int]:
-    """The ids of this user's processes whose command line has ``mark``, but for this one."""
-    found = {pid for pid, command in _command_lines() if mark in command}
+def find_processes(*words: str) -> set[int]:
+    """The ids of processes whose command line has all ``words``, but for this one. A command line
+    is the arguments, each with a blank after it."""
+    found = {pid for pid, command in _command_lines() if all(word in command for word in words)}
     return found - {os.getpid()}
 
 
@@ -40,4 +41,4 @@ def _command_lines_by_ps() -> Iterable[tuple[int, str]]:
     )
     for line in listing.stdout.splitlines():
         pid, _, command = line.strip().partition(" ")
-        yield int(pid), command
+        yield int(pid), f"{command} "
