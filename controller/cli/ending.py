@@ -1,5 +1,6 @@
 """The command's last words: what came out, or what went wrong and what to do."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from controller.cli.hints import hint_for
 from controller.cli.published import REPORT_NAME, RESULTS_NAME, Published
 from controller.cli.results_table import results_table
 from controller.launchers.ray_launcher import log_path
+from controller.plan.snapshot import Attempt
 from distillery.conditions import ConditionType
 from distillery.status import JobStatus, StageStatus, StepState
 
@@ -31,11 +33,22 @@ def tell_success(console: Console, published: Published, *, workdir: Path) -> No
         _line(console, f"weights: {published.uri}")
 
 
-def tell_failure(console: Console, status: JobStatus, *, workdir: Path, command: str) -> None:
-    """Each failed step with its reason, what to do, and its log."""
+def tell_failure(
+    console: Console,
+    status: JobStatus,
+    *,
+    attempts: Sequence[Attempt],
+    workdir: Path,
+    command: str,
+) -> None:
+    """Each failed step with its whole message, what to do, and its log."""
+    outcomes = {each.submission_id: each.outcome for each in attempts}
     for stage in status.stages:
         if stage.state == StepState.FAILED:
-            _tell_step(console, stage, workdir)
+            outcome = outcomes.get(stage.ray_job_name)
+            failed = outcome is not None and outcome.reason == stage.reason
+            message = outcome.message if outcome is not None and failed else stage.message
+            _tell_step(console, stage, workdir, message=message)
     done = [each.student for each in status.stages if _is_evaluated(each)]
     if done and status.is_true(ConditionType.PUBLISHED):
         _line(console, f"published without them: {', '.join(done)}; {workdir / REPORT_NAME}")
@@ -52,9 +65,11 @@ def _is_evaluated(stage: StageStatus) -> bool:
     return stage.stage == "evaluate" and stage.state == StepState.DONE
 
 
-def _tell_step(console: Console, stage: StageStatus, workdir: Path) -> None:
-    message = stage.message.removeprefix(f"{stage.step}: ")
-    _line(console, f"{stage.step} failed ({stage.reason}): {message}", style="bold red")
+def _tell_step(console: Console, stage: StageStatus, workdir: Path, *, message: str) -> None:
+    first, *others = message.removeprefix(f"{stage.step}: ").splitlines() or [""]
+    _line(console, f"{stage.step} failed ({stage.reason}): {first}", style="bold red")
+    for line in others:
+        _line(console, f"  {line}", style="red")
     _line(console, f"  what to do: {hint_for(stage.stage, reason=stage.reason)}")
     if stage.attempt:
         log = log_path(workdir, step=stage.step, number=stage.attempt)

@@ -10,9 +10,21 @@ _BY_REASON = {
     "VerdictUnreadable": "controller and stages are of different versions; install one version",
     "BucketMissing": "create the bucket, or mend storage.uri",
     "AccessDenied": "see the AWS credentials of this shell (AWS_ACCESS_KEY_ID, AWS_PROFILE)",
-    "StorageUnreachable": "see storage.endpointUrl and that the server runs",
+    "EndpointUnreachable": "see storage.endpointUrl and that the server runs",
+    "StorageUnfit": "take storage that creates objects conditionally (AWS S3, a file:// folder)",
     "DiskFull": "free disk space, then run the same command: finished steps are kept",
-    "OutOfMemory": "lower teacher.engine.kvCacheGib, maxNumSeqs or training.microBatchSize",
+    "SuccessRatioTooLow": "read the reasons and examples above; mend prompts or maxTokens, take a "
+    "better teacher, or lower teacher.minSuccessRatio",
+    "BadRows": "mend these rows, or the fields mapping",
+    "EngineOutOfMemory": "lower kvCacheGib, maxNumSeqs or maxModelLen of the engine",
+    "TrainerOutOfMemory": "lower training.microBatchSize or maxLength, or set "
+    "gradientCheckpointing",
+    "TrainingDiverged": "lower training.learningRate, or warm up longer",
+    "TooManyTruncated": "raise training.maxLength, or shorten the data",
+    "HopelessSuccessRatio": "see the example answers in the log; mend prompts or maxTokens, take a "
+    "better teacher, or lower teacher.minSuccessRatio",
+    "ManifestChanged": "something else wrote to this job's storage; run the same command again",
+    "InvalidLabel": "mend the row, or name all labels in prompts.labels",
     "ClusterLost": "run the same command again; see logs/ray-start.log if it happens twice",
     "RayStartFailed": "read the end of logs/ray-start.log",
     "ConfigUnreadable": "controller and stages are of different versions; install one version",

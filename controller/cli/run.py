@@ -98,7 +98,13 @@ def run_job(
         if interrupts.has_come and not status.is_true(ConditionType.FINISHED):
             tell_interrupted(console, command=options.command)
             return interrupts.exit_code
-        tell_failure(console, status, workdir=workdir, command=options.command)
+        tell_failure(
+            console,
+            status,
+            attempts=loop.state.attempts,
+            workdir=workdir,
+            command=options.command,
+        )
         return EXIT_FAILED
 
 

@@ -131,4 +131,8 @@ def _time(seconds: float) -> datetime:
 
 
 def _short(message: str) -> str:
-    return message if len(message) <= MAX_STATUS_MESSAGE_CHARS else message[:253] + "..."
+    """The first line, as long as a status may be; the whole message is the attempt's outcome."""
+    first, *others = message.splitlines() or [""]
+    more = f" (and {len(others)} more)" if others else ""
+    room = MAX_STATUS_MESSAGE_CHARS - len(more)
+    return (first if len(first) <= room else first[: room - 3] + "...") + more

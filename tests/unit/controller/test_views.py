@@ -127,13 +127,17 @@ def test_plain_lines_tell_changes_at_once_and_progress_every_ten_seconds() -> No
     ]
 
 
-def test_a_failure_is_told_with_reason_hint_and_log(tmp_path: Path) -> None:
-    status = status_of(make_ended("generate", make_failure("BucketMissing"), number=2))
+def test_a_failure_is_told_whole_with_hint_and_log(tmp_path: Path) -> None:
+    outcome = make_failure("BucketMissing").model_copy(update={"message": "it broke\nhere too"})
+    attempt = make_ended("generate", outcome, number=2)
+    status = status_of(attempt)
+    assert status.stages[1].message == "it broke (and 1 more)"
     out = io.StringIO()
-    tell_failure(Console(file=out, width=80), status, workdir=tmp_path, command="distillery run j")
-    lines = out.getvalue().splitlines()
-    assert lines == [
+    console = Console(file=out, width=80)
+    tell_failure(console, status, attempts=[attempt], workdir=tmp_path, command="distillery run j")
+    assert out.getvalue().splitlines() == [
         "generate failed (BucketMissing): it broke",
+        "  here too",
         "  what to do: create the bucket, or mend storage.uri",
         f"  log: {tmp_path}/logs/generate-2.log",
         "go on with: distillery run j",
