@@ -14,7 +14,7 @@ from typing import Any
 from distillery.evaluations import PREDICTIONS_NAME, Evaluation
 from distillery.manifests import Artefact, ManifestRef, StepManifest, step_prefix
 from distillery.spec.job import DistillationJob
-from distillery.stage_configs import PublishConfig
+from distillery.stage_configs import PinnedModel, PublishConfig
 from distillery.step_configs import Known, Place, build_config
 from distillery.steps import CURATE, GENERATE, PREPARE, PUBLISH, evaluate_step, train_step
 from distillery.summaries import (
@@ -81,6 +81,7 @@ class Upstream:
     config: PublishConfig
     tools: StepTools
     output: Path
+    log: StringIO
 
     def published(self, path: str) -> bytes:
         """A file below the step's prefix."""
@@ -94,15 +95,17 @@ def make_published(
     failed_students: Mapping[str, str] | None = None,
     validation_loss: Mapping[Name, float] | None = None,
     right: Mapping[Name, range] = RIGHT,
+    student_pin: PinnedModel | None = None,
     **changes: Any,
 ) -> Upstream:
-    """Everything upstream of publish, in ``root``.
+    """Everything upstream of publish, in ``root``; progress goes to ``Upstream.log``.
 
     Args:
         weights: File name to content of every trial's weights folder; default: a full model's.
         failed_students: Student to its message; what failed left nothing.
         validation_loss: Of each trial; default ``VALIDATION_LOSS``.
         right: Which models there are, and the rows each answers right.
+        student_pin: Of a real model, where its weights are read.
         changes: Of the job, as ``make_job`` takes them.
     """
     job = make_job(storage__uri=(root / "store").as_uri(), **changes)
@@ -121,7 +124,10 @@ def make_published(
             manifests[train_step(student.name).id] = trials
             manifests[evaluate_step(student.name).id] = maker.evaluations(student.name)
     pins = {"teacher": make_pin("teacher")}
-    pins |= {f"students/{student.name}": make_pin(student.name) for student in job.spec.students}
+    pins |= {
+        f"students/{student.name}": student_pin or make_pin(student.name)
+        for student in job.spec.students
+    }
     output = root / "run"
     output.mkdir()
     config = build_config(
@@ -132,10 +138,9 @@ def make_published(
         attempt=1,
     )
     assert isinstance(config, PublishConfig)
-    tools = StepTools(
-        storage=maker.storage, reporter=Reporter(out=StringIO()), scratch=root / "scratch"
-    )
-    return Upstream(config=config, tools=tools, output=output)
+    log = StringIO()
+    tools = StepTools(storage=maker.storage, reporter=Reporter(out=log), scratch=root / "scratch")
+    return Upstream(config=config, tools=tools, output=output, log=log)
 
 
 def make_test_rows() -> list[PromptRow]:

@@ -12,10 +12,14 @@ METHOD = "arXiv 2410.18588"
 
 
 def build_model_card(
-    results: Results, promotion: Promotion, spec: JobSpec, *, num_test_rows: int
+    results: Results, promotion: Promotion, spec: JobSpec, *, choice: str, num_test_rows: int
 ) -> str:
     """The ``README.md`` beside a student's published weights. The figure on it is the published
-    weights', evaluated again."""
+    weights', evaluated again.
+
+    Args:
+        choice: How the seed was chosen, as ``promotion.describe_choice`` says it.
+    """
     student = spec.student(promotion.student)
     value = promotion.merged_value
     head: dict[str, Any] = {
@@ -38,8 +42,7 @@ def build_model_card(
 # {promotion.student}: {promotion.arm} seed {promotion.seed}
 
 Distilled for {spec.task} from the answers of {spec.teacher.model.uri.rpartition("/")[2]},
-after the method of {METHOD}. Of the job's trials this one had the lowest validation loss of its
-arm; the test rows chose nothing.
+after the method of {METHOD}. Of the arm's trials this is {choice}; the test rows chose nothing.
 
 {figure}
 | model | arm | seed | {results.metric} | 95% interval |

@@ -29,6 +29,13 @@ def chosen_trial(trials: Sequence[TrialRef], rule: PromoteIf | None) -> TrialRef
     )
 
 
+def describe_choice(trials: Sequence[TrialRef], arm: str) -> str:
+    """How the published seed of ``arm`` was chosen, for a reader."""
+    if any(trial.arm == arm and trial.validation_loss is not None for trial in trials):
+        return "the seed of the lowest validation loss"
+    return "the first seed, for there were no validation rows"
+
+
 def judge(
     student: str, findings: Findings, *, rule: PromoteIf | None, metric: str, weights_uri: str
 ) -> Promotion:

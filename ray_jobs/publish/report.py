@@ -11,6 +11,7 @@ from distillery.tasks import Arm, PromptVariant
 from ray_jobs.engines.base import FinishReason
 from ray_jobs.publish.gathering import Gathered
 from ray_jobs.publish.plots import draw_arms, draw_costs, draw_curves, draw_yields
+from ray_jobs.publish.promotion import describe_choice
 from ray_jobs.records import PredictionRow, RowStatus
 
 NUM_EXAMPLES = 8
@@ -60,6 +61,10 @@ def build_report(results: Results, gathered: Gathered, spec: JobSpec) -> str:
             {cost.step: cost.num_tokens for cost in results.costs},
         ),
         curves=curves,
+        choices={
+            each.student: describe_choice(gathered.students[each.student].trials, each.arm)
+            for each in results.promotions
+        },
         examples=choose_examples(gathered),
     )
 

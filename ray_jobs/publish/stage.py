@@ -19,7 +19,7 @@ from ray_jobs.publish.comparing import comparisons
 from ray_jobs.publish.figures import arm_results, primary_scores, trial_results
 from ray_jobs.publish.gathering import Gathered, gather
 from ray_jobs.publish.notes import find_notes
-from ray_jobs.publish.promotion import chosen_trial, judge
+from ray_jobs.publish.promotion import chosen_trial, describe_choice, judge
 from ray_jobs.publish.report import build_report
 from ray_jobs.publish.weights import merge_trial, publish_folder
 from ray_jobs.scoring import score_answers
@@ -52,7 +52,14 @@ def run(config: PublishConfig, tools: StepTools) -> StepResult:
     tools.reporter.phase(Phase.UPLOADING)
     artefacts: list[Artefact] = []
     for promotion, folders in chosen:
-        card = build_model_card(results, promotion, spec, num_test_rows=len(gathered.rows))
+        trials = gathered.students[promotion.student].trials
+        card = build_model_card(
+            results,
+            promotion,
+            spec,
+            choice=describe_choice(trials, promotion.arm),
+            num_test_rows=len(gathered.rows),
+        )
         for name, folder in folders.items():
             path = f"models/{promotion.student}/{name}"
             with os_faults(str(folder)):

@@ -47,19 +47,6 @@ class Model:
         return completion.text
 
 
-@pytest.fixture(scope="session")
-def merged(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base with the first adapter added in by PEFT itself."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = tmp_path_factory.mktemp("merged")
-    base = AutoModelForCausalLM.from_pretrained(weights.base)
-    PeftModel.from_pretrained(base, weights.adapter).merge_and_unload().save_pretrained(folder)
-    AutoTokenizer.from_pretrained(weights.base).save_pretrained(folder)
-    return folder
-
-
 def evaluations_in(ran: Ran) -> list[Evaluation]:
     return [Evaluation.model_validate(item) for item in ran.result.summary["evaluations"]]
 

@@ -137,6 +137,9 @@ def test_validation_chooses_the_published_seed_and_not_test(published: Published
     assert promotion["promoted"] is True
     assert promotion["reason"].startswith("ChainOfThought - Vanilla = +0.325, 95% [+0.")
     assert published.result.summary == {"promotions": [promotion]}
+    card = published.upstream.published("models/small/model/README.md").decode()
+    for text in (published.report, card):
+        assert "the seed of the lowest validation loss" in text
 
 
 def test_the_other_seed_is_published_where_its_validation_loss_is_lower(tmp_path: Path) -> None:
@@ -151,6 +154,8 @@ def test_without_a_rule_the_reasoned_arm_is_published_and_nothing_promoted(tmp_p
     assert (promotion["arm"], promotion["seed"]) == ("ChainOfThought", 0)
     assert promotion["promoted"] is False
     assert promotion["reason"] == "no evaluation.promoteIf in the job"
+    for text in (made.report, made.upstream.published("models/small/model/README.md").decode()):
+        assert "the first seed, for there were no validation rows" in text
 
 
 def test_a_rule_that_does_not_hold_promotes_nothing(tmp_path: Path) -> None:
