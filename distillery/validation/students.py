@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from distillery.errors import Problem
+from distillery.spec.engine import VllmEngineSpec
 from distillery.spec.job import JobSpec
 from distillery.spec.student import Scheduler, StudentSpec
 from distillery.tasks import Arm, TargetKind, TaskName
@@ -24,7 +25,7 @@ def find_student_problems(spec: JobSpec) -> list[Problem]:
             *_arm_problems(path, student, spec),
             *_training_problems(f"{path}.training", student),
         ]
-    return [*problems, *_promotion_problems(spec)]
+    return [*problems, *_engine_problems(spec), *_promotion_problems(spec)]
 
 
 def _repeated(values: Iterable[object]) -> bool:
@@ -93,6 +94,19 @@ def _training_problems(path: str, student: StudentSpec) -> list[Problem]:
     if training.min_learning_rate_ratio > 0 and training.scheduler != Scheduler.COSINE:
         message = f"is for the cosine scheduler only, got {training.scheduler}; remove it"
         problems.append(Problem(path=f"{path}.minLearningRateRatio", message=message))
+    return problems
+
+
+def _engine_problems(spec: JobSpec) -> list[Problem]:
+    """What an engine has for the teacher and evaluation doesn't use."""
+    engine, path = spec.evaluation.engine, "spec.evaluation.engine"
+    problems = []
+    if engine.replicas > 1:
+        message = f"must be 1, evaluation runs one engine a model, got {engine.replicas}; remove it"
+        problems.append(Problem(path=f"{path}.replicas", message=message))
+    if isinstance(engine, VllmEngineSpec) and engine.structured_outputs:
+        message = "is for the teacher: students are judged by what they say, got true; remove it"
+        problems.append(Problem(path=f"{path}.structuredOutputs", message=message))
     return problems
 
 

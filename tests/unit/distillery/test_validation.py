@@ -239,6 +239,18 @@ def test_what_can_run_is_accepted(changes: dict) -> None:
             id="ratio_without_cosine",
         ),
         pytest.param(
+            {"evaluation__engine": {"type": "transformers", "replicas": 2}},
+            "spec.evaluation.engine.replicas: must be 1, evaluation runs one engine a model, got 2; "
+            "remove it",
+            id="evaluation_replicas",
+        ),
+        pytest.param(
+            {"evaluation__engine": {"type": "vllm", "structuredOutputs": True}},
+            "spec.evaluation.engine.structuredOutputs: is for the teacher: students are judged by "
+            "what they say, got true; remove it",
+            id="evaluation_structured",
+        ),
+        pytest.param(
             {"evaluation__promoteIf": {"arm": "Gold"}},
             "spec.evaluation.promoteIf.arm: student small has no such arm, got Gold; "
             "use an arm all students have",
