@@ -31,7 +31,8 @@ def winner(left: Held, right: Held) -> Held:
     """The one that counts of two answers to one key, whichever comes first.
 
     Complete before cut, longer cut before shorter, then the earliest segment. Of cuts of equal
-    length the context window's comes first: it is final where a token limit's might be raised.
+    length the context window's comes first, and of those the largest window's: it is final, where
+    a token limit might be raised.
     """
     return min(left, right, key=_rank)
 
@@ -54,15 +55,17 @@ def judge(answer: StoredAnswer, *, max_tokens: int, window: int | None) -> RowSt
     return RowStatus.TRUNCATED if is_final else None
 
 
-def _rank(held: Held) -> tuple[bool, int, bool, str, int, str]:
+def _rank(held: Held) -> tuple[bool, int, bool, int, str, int, int, str]:
     answer = held.answer
     is_cut = answer.finish_reason != FinishReason.STOP
     return (
         is_cut,
         -answer.num_tokens if is_cut else 0,
         answer.finish_reason == FinishReason.LENGTH,
+        -answer.max_model_len if answer.finish_reason == FinishReason.CONTEXT else 0,
         held.segment,
         # One segment can't say what came first: any fixed order will do.
         answer.num_tokens,
+        answer.max_model_len,
         answer.text,
     )

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillery.errors import InvariantError, SpecError
-from distillery.spec.engine import EngineSpec, VllmEngineSpec
 from distillery.stage_configs import GenerateConfig
 from ray_jobs.answers.keys import TeacherIdentity
-from ray_jobs.engines.base import EngineSettings, EngineType, Sampling
+from ray_jobs.engines.base import EngineSettings, Sampling
+from ray_jobs.engines.from_spec import engine_settings
 from ray_jobs.models import fetch_model, model_cache
 from ray_jobs.records import PromptRow, Split
 from ray_jobs.rendering import Renderer
@@ -66,28 +66,6 @@ def read_inputs(config: GenerateConfig, tools: StepTools) -> Inputs:
         model_folder=folder,
         renderer=renderer,
         window=inputs.max_model_len or _config_window(folder),
-    )
-
-
-def engine_settings(spec: EngineSpec, *, is_structured: bool) -> EngineSettings:
-    """The engine's settings as the job asks for them."""
-    if isinstance(spec, VllmEngineSpec):
-        return EngineSettings(
-            type=EngineType.VLLM,
-            max_model_len=spec.max_model_len,
-            dtype=spec.dtype.value,
-            max_num_seqs=spec.max_num_seqs,
-            kv_cache_gib=spec.kv_cache_gib,
-            gpu_memory_utilization=spec.gpu_memory_utilization,
-            enforce_eager=spec.enforce_eager,
-            structured=is_structured,
-        )
-    return EngineSettings(
-        type=EngineType.TRANSFORMERS,
-        max_model_len=spec.max_model_len,
-        dtype=spec.dtype.value,
-        batch_size=spec.batch_size,
-        structured=is_structured,
     )
 
 
