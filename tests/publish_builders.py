@@ -159,6 +159,22 @@ def make_test_rows() -> list[PromptRow]:
     ]
 
 
+def make_test_dialogues() -> list[PromptRow]:
+    """40 dialogues of two turns."""
+    return [
+        PromptRow(
+            row_id=f"row-{number:02d}",
+            split=Split.TEST,
+            messages=tuple(
+                Message(role=role, content=f"{role} {number}")
+                for role in ("user", "assistant", "user", "assistant")
+            ),
+            group=f"row-{number:02d}",
+        )
+        for number in range(NUM_ROWS)
+    ]
+
+
 def gold_of(number: int) -> str:
     """7 for the first five rows, so that the constant answer is 7 and right on five of 40."""
     return "7" if number < 5 else str(100 + number)
@@ -179,11 +195,14 @@ class _Maker:
         self._job = job
         self._scratch = scratch
         self._right = right
-        self._task = make_any_task(TaskName.MATH)
-        self._rows = make_test_rows()
+        self._task = make_any_task(job.spec.task)
+        is_math = job.spec.task == TaskName.MATH
+        self._rows = make_test_rows() if is_math else make_test_dialogues()
+        self._variants = job.spec.teacher.prompts
         self._gold = [
             GoldRow(row_id=row.row_id, gold=gold_of(number))
             for number, row in enumerate(self._rows)
+            if is_math
         ]
 
     def prepare(self) -> ManifestRef:
@@ -203,10 +222,9 @@ class _Maker:
         return self._commit(PREPARE.id, summary.dump(), artefacts, versions={"pyarrow": "26.0.1"})
 
     def generate(self) -> ManifestRef:
-        variants = (VANILLA, REASONED)
-        asks = first_asks(self._rows, variants, 1, self._task)
+        asks = first_asks(self._rows, self._variants, 1, self._task)
         tally = Tally(task=self._task, asks=asks, min_success_ratio=0.5)
-        tally.record([(ask, [self._teacher_answer(ask)]) for ask in asks])
+        tally.record([(ask, self._teacher_answers(ask)) for ask in asks])
         prefix = self._prefix(GENERATE.id)
         artefacts = [
             self._store(
@@ -215,7 +233,7 @@ class _Maker:
                 tally.rows[Split.TEST, variant.value],
                 AnswerRow,
             )
-            for variant in variants
+            for variant in self._variants
         ]
         figures = Figures(steady_s=12.5, tokens_answered=280)
         summary = build_summary(tally, figures, ledger=LedgerTotals(num_engines=1, tokens=280))
@@ -301,25 +319,42 @@ class _Maker:
     def _predict(self, name: Name) -> list[PredictionRow]:
         arm, _, variant = name
         given = {
-            (row.row_id, 0): GivenAnswer(
+            (row.row_id, turn): GivenAnswer(
                 text=self._text(number, self._right[name], UNREADABLE.get(name, range(0))),
                 finish_reason=FinishReason.STOP,
                 num_tokens=2,
             )
             for number, row in enumerate(self._rows)
+            for turn in range(self._task.num_turns(row))
         }
-        truth = Truth(gold={row.row_id: row for row in self._gold}, references={})
+        replies = {
+            (row.row_id, turn): gold_of(number)
+            for number, row in enumerate(self._rows)
+            for turn in range(self._task.num_turns(row))
+        }
+        truth = Truth(gold={row.row_id: row for row in self._gold}, references=replies)
         form = variant if arm == Arm.BASE else TargetKind.ANSWER_ONLY
         return score_answers(self._task, self._rows, given, truth=truth, form=form)
 
-    def _teacher_answer(self, ask: Ask) -> AnswerRow:
+    def _teacher_answers(self, ask: Ask) -> list[AnswerRow]:
         number = self._rows.index(ask.row)
         text = self._text(number, TEACHER_RIGHT[ask.variant], range(0))
+        if self._job.spec.task == TaskName.CONVERSATION:
+            text = gold_of(number)
         if ask.variant == REASONED:
             text = f'{{"reason": "It is <i>{text}</i>", "answer": "{text}"}}'
-        return make_answer(
-            ask.row.row_id, text, split=Split.TEST, variant=ask.variant.value, num_tokens=3
-        )
+        return [
+            make_answer(
+                ask.row.row_id,
+                text,
+                split=Split.TEST,
+                variant=ask.variant.value,
+                turn=turn,
+                num_turns=ask.num_turns,
+                num_tokens=3,
+            )
+            for turn in range(ask.num_turns)
+        ]
 
     def _text(self, number: int, right: range, unreadable: range) -> str:
         if number in unreadable:

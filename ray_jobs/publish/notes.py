@@ -12,6 +12,9 @@ from ray_jobs.publish.gathering import Gathered
 FEW_ROWS = 200
 """Below this a percentage point is less than two rows; intervals say so, and a note does too."""
 
+MUCH_UNREADABLE = 0.1
+"""Share of the base's answers above which a gain may be no more than the form."""
+
 
 def find_notes(
     gathered: Gathered,
@@ -69,8 +72,8 @@ def _on_teacher(
 
 def _on_format(trials: tuple[TrialResult, ...]) -> Iterator[str]:
     for trial in trials:  # Pitfall 4.
-        if trial.arm == Arm.BASE and trial.num_rows and trial.num_unparsable > trial.num_rows / 10:
-            share = trial.num_unparsable / trial.num_rows
+        share = trial.other_metrics.get("unparsable_rate", 0.0)
+        if trial.arm == Arm.BASE and share > MUCH_UNREADABLE:
             yield (
                 f"{share:.0%} of {trial.student} Base answers could not be read: part of any gain "
                 "over Base is the learnt form, not knowledge; compare the parsable rows"

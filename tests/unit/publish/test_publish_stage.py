@@ -22,6 +22,7 @@ from tests.publish_builders import (
     REASONED_0,
     REASONED_1,
     VANILLA_0,
+    VANILLA_1,
     Upstream,
     make_published,
 )
@@ -348,3 +349,26 @@ def test_one_seed_without_a_gain_is_said(tmp_path: Path) -> None:
     assert {c["seed"] for c in made.document["comparisons"]} == {0}
     (note,) = [note for note in made.document["notes"] if "no gain" in note]
     assert note.startswith("small Vanilla shows no gain over Base: +0.025, interval [+0.000, +0.")
+
+
+def test_dialogues_are_measured_by_turn_and_need_no_gold(tmp_path: Path) -> None:
+    made = Published(
+        make_published(
+            tmp_path,
+            right={BASE: range(4), VANILLA_0: range(18), VANILLA_1: range(2, 22)},
+            task="CONVERSATION",
+            teacher__prompts=["Vanilla"],
+            students__0__arms=["Vanilla"],
+        )
+    )
+    # A right row repeats the teacher's reply in both turns, a wrong one shares no word with it.
+    rows = [(t["student"], t["arm"], t["value"], t["numRows"]) for t in made.document["trials"]]
+    assert rows == [
+        ("teacher", "Vanilla", 1.0, 40),
+        ("small", "Base", 4 / 40, 40),
+        ("small", "Vanilla", 18 / 40, 40),
+        ("small", "Vanilla", 20 / 40, 40),
+    ]
+    assert made.comparison("Vanilla", "Base", None)["difference"] == pytest.approx(0.375)
+    assert any("the teacher's own row is 1 by definition" in n for n in made.document["notes"])
+    jsonschema.validate(made.document, results_schema())
