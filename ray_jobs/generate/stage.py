@@ -92,8 +92,7 @@ class _Driver:
         self._first_lease_at = 0.0
 
     def drive(self, asks: Sequence[Ask], *, poll_s: float) -> None:
-        reporter = self._tools.reporter
-        reporter.begin("answers", total=self._tally.total, unit="rows", phase=Phase.LOADING_WEIGHTS)
+        self._begin(Phase.LOADING_WEIGHTS)
         for chunk in _chunks(asks):
             items = self._desk.open(chunk)
             if items:
@@ -103,13 +102,6 @@ class _Driver:
                 self._turn(wait_s=0)
         if not self._fleet.is_started:
             return
-        reporter.begin(
-            "answers",
-            total=self._tally.total,
-            unit="rows",
-            done=self._tally.num_done,
-            phase=Phase.RUNNING if self._figures.engine else Phase.LOADING_WEIGHTS,
-        )
         while self._desk.num_waiting:
             self._turn(wait_s=poll_s)
         self._fleet.finish()
@@ -127,7 +119,9 @@ class _Driver:
 
     def _take(self, news: News) -> None:
         for ready in news.ready:
-            self._tools.reporter.phase(Phase.RUNNING)
+            if self._figures.engine is None:
+                # From here on: what the store served and the loading are no part of the speed.
+                self._begin(Phase.RUNNING)
             self._figures.load_s.append(ready.load_s)
             self._figures.engine = ready.info
         if news.first_lease_at and not self._first_lease_at:
@@ -145,6 +139,15 @@ class _Driver:
         before = sum(self._tokens.values())
         self._tokens.update(news.tokens)
         self._record(work=sum(self._tokens.values()) - before)
+
+    def _begin(self, phase: Phase) -> None:
+        self._tools.reporter.begin(
+            "answers",
+            total=self._tally.total,
+            unit="rows",
+            done=self._tally.num_done,
+            phase=phase,
+        )
 
     def _record(self, *, work: int = 0) -> None:
         """Counts what ended; stops everything where that leaves no hope."""
