@@ -17,7 +17,8 @@ when it must answer at once. The student (0.5 M) adds two numbers. Distilling sh
 more the student gains from answers that were reasoned than from answers that were not.
 
 Written under DIR (about 90 s on 2 cores, nothing downloaded):
-  data/train.jsonl, data/validation.jsonl, data/test.jsonl   {"question": ..., "answer": "20"}
+  data/train.jsonl, data/validation.jsonl, data/test.jsonl   {"question": ..., "answer": "20",
+                                                              "numbers": "3-4-5-8"}
   teacher/, student/                                         Hugging Face model folders
 """
 EPILOG = """\

@@ -84,11 +84,20 @@ def make_all(out: Path, *, seed: int, say: Say) -> None:
 
 
 def write_data(folder: Path, *, material: Material) -> None:
-    """``train.jsonl``, ``validation.jsonl`` and ``test.jsonl``: a question and an answer a line."""
+    """``train.jsonl``, ``validation.jsonl`` and ``test.jsonl``: a question and an answer a line.
+
+    ``numbers`` names the multiset: rows that share one are no independent observations.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("train", "validation", "test"):
         rows = [
-            json.dumps({"question": problem.question, "answer": str(problem.answer)})
+            json.dumps(
+                {
+                    "question": problem.question,
+                    "answer": str(problem.answer),
+                    "numbers": "-".join(str(number) for number in problem.multiset),
+                }
+            )
             for problem in getattr(material, name)
         ]
         (folder / f"{name}.jsonl").write_text("\n".join(rows) + "\n")

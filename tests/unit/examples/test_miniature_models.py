@@ -131,7 +131,11 @@ def test_everything_is_made_with_lines_of_progress(small: recipe.Material, tmp_p
     assert lines[0] == "data: 6000 train, 400 validation, 1200 test questions"
     assert [line.split(",")[0] for line in lines[2:]] == ["teacher: step 3/3", "student: step 3/3"]
     first = (tmp_path / "data" / "test.jsonl").read_text().splitlines()[0]
-    want = f'{{"question": "{small.test[0].question}", "answer": "{small.test[0].answer}"}}'
+    numbers = "-".join(str(number) for number in sorted(small.test[0].numbers))
+    want = (
+        f'{{"question": "{small.test[0].question}", "answer": "{small.test[0].answer}", '
+        f'"numbers": "{numbers}"}}'
+    )
     assert first == want
     for name in ("teacher", "student"):
         loaded = AutoTokenizer.from_pretrained(tmp_path / name)
