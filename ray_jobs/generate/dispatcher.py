@@ -131,8 +131,10 @@ class Dispatcher:
             held.is_apart = False
             return _take(self._fresh, limit)
         held.is_apart = True
-        cohort = [key for key in self._suspects if self._deaths[key] < MAX_DEATHS]
-        keys = cohort[: min(limit, COHORT_SIZE)] or list(self._suspects)[: min(limit, 1)]
+        alone = [key for key in self._suspects if self._deaths[key] >= MAX_DEATHS]
+        # The rows of a cohort that died come before the next cohort: each of them ends in an
+        # answer or in quarantine, so deaths without either stay few.
+        keys = alone[: min(limit, 1)] or list(self._suspects)[: min(limit, COHORT_SIZE)]
         return [self._suspects.pop(key) for key in keys]
 
 

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from distillery.errors import ExternalError
 from ray_jobs.engines.base import EngineInfo
 from ray_jobs.generate.couriers import Flushed
 from ray_jobs.generate.dispatcher import Dispatcher, Lease
@@ -79,3 +81,22 @@ class DispatcherActor:
             last_flush_at=news.last_flush_at,
         )
         return news
+
+
+def get_reply(reference: Any) -> Any:
+    """What the dispatcher answers.
+
+    Raises:
+        ExternalError: ``DispatcherLost``: its process is gone, and with it this attempt.
+    """
+    import ray
+    from ray.exceptions import RayActorError
+
+    try:
+        return ray.get(reference)
+    except RayActorError as error:
+        raise ExternalError(
+            f"dispatcher: its process must live, got {type(error).__name__}; "
+            "run the job again, what was answered is kept",
+            reason="DispatcherLost",
+        ) from error

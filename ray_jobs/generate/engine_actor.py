@@ -16,7 +16,7 @@ from ray_jobs.answers.store import SegmentWriter
 from ray_jobs.engines.base import Engine, EngineSettings, EngineType, Sampling
 from ray_jobs.generate.couriers import Flushed
 from ray_jobs.generate.dispatcher import Lease
-from ray_jobs.generate.dispatcher_actor import EngineReady
+from ray_jobs.generate.dispatcher_actor import EngineReady, get_reply
 from ray_jobs.generate.engine_loop import EngineLoop, LoopSettings
 from ray_jobs.generate.options import GenerateOptions
 from ray_jobs.storage.opening import open_storage
@@ -73,24 +73,11 @@ class RayPort:
         self._engine = engine
 
     def lease(self, *, limit: int, tokens: int) -> Lease:
-        lease: Lease = self._get(self._dispatcher.lease.remote(self._engine, limit, tokens))
+        lease: Lease = get_reply(self._dispatcher.lease.remote(self._engine, limit, tokens))
         return lease
 
     def acknowledge(self, flushed: Flushed) -> None:
-        self._get(self._dispatcher.acknowledge.remote(self._engine, flushed))
-
-    def _get(self, reference: Any) -> Any:
-        import ray
-        from ray.exceptions import RayError
-
-        try:
-            return ray.get(reference)
-        except RayError as error:
-            raise ExternalError(
-                f"dispatcher: its process must answer, got {type(error).__name__}; "
-                "run the job again, what was answered is kept",
-                reason="DispatcherLost",
-            ) from error
+        get_reply(self._dispatcher.acknowledge.remote(self._engine, flushed))
 
 
 class EngineActor:

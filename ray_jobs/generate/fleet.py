@@ -11,14 +11,15 @@ from typing import Any
 
 from distillery.errors import ExternalError
 from ray_jobs.engines.environment import engine_environment
-from ray_jobs.generate.dispatcher_actor import DispatcherActor, News
+from ray_jobs.generate.dispatcher_actor import DispatcherActor, News, get_reply
 from ray_jobs.generate.engine_actor import EndKind, EngineActor, EngineEnd, EnginePlan
 from ray_jobs.generate.work import WorkItem
 
 _LOG = logging.getLogger(__name__)
 
 MAX_FRUITLESS_DEATHS = 4
-"""Deaths in a row with no row answered or put in quarantine between them. A poison row takes 3."""
+"""Deaths in a row, for each engine, with no row answered or put in quarantine between them. One
+poison row takes 2 before it is in quarantine; a lost node takes all its engines at once."""
 
 FINISH_S = 30.0
 """How long engines may take to end before they are killed."""
@@ -80,11 +81,11 @@ class Fleet:
             )
             for _ in range(self._num_engines):
                 self._start_engine()
-        self._get(self._dispatcher.add.remote(items))
+        get_reply(self._dispatcher.add.remote(items))
 
     def take_news(self) -> News:
         """What happened since the last call; waits a little for the first call's processes."""
-        news: News = self._get(self._dispatcher.take_news.remote())
+        news: News = get_reply(self._dispatcher.take_news.remote())
         if news.flushed:
             self._num_fruitless = 0
         return news
@@ -123,18 +124,18 @@ class Fleet:
 
         if self._dispatcher is None:
             return
-        self._get((self._dispatcher.stop if is_stopped else self._dispatcher.close).remote())
+        get_reply((self._dispatcher.stop if is_stopped else self._dispatcher.close).remote())
         # Nothing is missing by now: whoever is still loading its model need not finish that.
         ray.wait(list(self._runs), num_returns=len(self._runs), timeout=FINISH_S)
 
     def _bury(self, name: str, end: EngineEnd) -> list[str]:
         self.num_deaths += 1
-        quarantined: list[str] = self._get(self._dispatcher.lose.remote(name))
+        quarantined: list[str] = get_reply(self._dispatcher.lose.remote(name))
         self._num_fruitless = 0 if quarantined else self._num_fruitless + 1
         _LOG.warning(
             "engine died engine=%s cause=%s quarantined=%d", name, end.message, len(quarantined)
         )
-        if self._num_fruitless >= MAX_FRUITLESS_DEATHS:
+        if self._num_fruitless >= MAX_FRUITLESS_DEATHS * self._num_engines:
             raise ExternalError(
                 f"engine: died {self._num_fruitless} times without an answer between, last with "
                 f"{end.message[:100]}; see the step's log",
@@ -177,16 +178,3 @@ class Fleet:
                 kind=EndKind.DIED, reason="EngineFailed", message=f"{type(error).__name__}"
             )
         return end
-
-    def _get(self, reference: Any) -> Any:
-        import ray
-        from ray.exceptions import RayActorError
-
-        try:
-            return ray.get(reference)
-        except RayActorError as error:
-            raise ExternalError(
-                f"dispatcher: its process must live, got {type(error).__name__}; "
-                "run the job again, what was answered is kept",
-                reason="DispatcherLost",
-            ) from error

@@ -121,6 +121,15 @@ def test_row_is_not_quarantined_for_a_death_it_shared() -> None:
     assert len(lease(dispatcher, "c")) == 1
 
 
+def test_rows_of_a_dead_cohort_run_alone_before_the_next_cohort() -> None:
+    dispatcher = make_dispatcher(40)
+    lease(dispatcher, "a")
+    dispatcher.lose("a")
+    cohort = lease(dispatcher, "b")
+    dispatcher.lose("b")
+    assert lease(dispatcher, "c") == cohort[:1]
+
+
 def test_lease_runs_out_when_no_token_comes() -> None:
     dispatcher = make_dispatcher(1)
     lease(dispatcher, "a", tokens=5, now=0)
