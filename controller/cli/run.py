@@ -39,6 +39,10 @@ EXIT_FAILED = 1
 EXIT_BAD_SPEC = 2
 
 
+LOG_COLUMNS = 160
+"""How wide lines may be where the output is no terminal."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """``command`` is what the user typed, told back when a run can be resumed. ``ray_address``:
@@ -66,7 +70,10 @@ def run_job(
     Raises: ``DistilleryError`` for what keeps the run from going on at all.
     """
     workdir = options.workdir.resolve()
+    # A file has no width of its own, and rich's 80 columns would cut the table.
     console = Console(file=options.out)
+    if not console.is_terminal:
+        console = Console(file=options.out, width=LOG_COLUMNS)
     with locked_workdir(workdir):
         state = read_state(workdir, job=job.metadata.name)
         identity = RunIdentity(
