@@ -12,7 +12,7 @@ export HF_HUB_OFFLINE ?= 1
 # The folder of the public data sets that `make test-data` reads, where there is one.
 export DISTILLERY_TEST_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help env env-dev quickstart check test test-fast test-data generated bench clean
+.PHONY: help env env-dev quickstart check test test-fast test-heavy test-data generated bench clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,7 +56,10 @@ test: env-dev ## All tests but those on the public data sets
 test-fast: env-dev ## The tests that start no model and no Ray
 	$(BIN)/python -m pytest -m "not data and not heavy"
 
-test-data: env-dev ## The five tasks end to end on the public data sets
+test-heavy: env-dev ## The tests that start models and Ray alone
+	$(BIN)/python -m pytest -m "heavy and not data"
+
+test-data: env-dev ## What reads the public data sets: the stages on their true quirks
 	$(BIN)/python -m pytest -m data
 
 bench: env-dev ## Measure against the bare libraries (minutes); results are printed
