@@ -52,11 +52,13 @@ def make_transformers_engine(
 
     with loading(folder):
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             str(folder),
             local_files_only=True,
             dtype=getattr(torch, resolve_dtype(config, settings.dtype)),
+            output_loading_info=True,
         )
+        _refuse_gaps(folder, [*report["missing_keys"], *report["mismatched_keys"]])
         model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     return TransformersEngine(
         model,
@@ -65,6 +67,17 @@ def make_transformers_engine(
         max_model_len=max_model_len,
         stop_token_ids=stop_token_ids,
     )
+
+
+def _refuse_gaps(folder: Path, tensors: Sequence[Any]) -> None:
+    """Transformers would fill absent weights with random numbers and only log it."""
+    if tensors:
+        raise SpecError(
+            f"{str(folder)[-100:]}: the weights must hold every tensor of the model, "
+            f"got {len(tensors)} missing or of another shape ({str(tensors[0])[:60]}); "
+            "copy the model again",
+            reason="ModelUnreadable",
+        )
 
 
 class TransformersEngine:

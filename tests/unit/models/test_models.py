@@ -136,9 +136,7 @@ def test_incomplete_folder_is_refused(model: Path, tmp_path: Path, lost: str, wa
 
 
 def test_missing_folder_is_refused_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(
-        SpecError, match=r"gone: a readable model is needed, got no such folder"
-    ):
+    with pytest.raises(SpecError, match=r"gone: a readable model is needed, got no such folder"):
         pin(tmp_path / "gone", tmp_path)
 
 
