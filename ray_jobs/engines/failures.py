@@ -13,10 +13,9 @@ _OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "less than requested memory",  # vLLM: kv_cache_gib above what is free
     "less than desired",  # vLLM: gpu_memory_utilization above what is free
-    "no available memory for the cache",  # vLLM: the weights took it all
 )
-_CACHE_TOO_SMALL = "larger than the available kv cache"
-"""vLLM: the cache can't hold one sequence of maxModelLen."""
+_CACHE_TOO_SMALL = ("larger than the available kv cache", "no available memory for the cache")
+"""vLLM: the cache can't hold one sequence of maxModelLen, or one block."""
 
 LIBRARY_ERRORS = (RuntimeError, ValueError, OSError, MemoryError, KeyError, TypeError)
 """What loading or running a model raises in torch, transformers, safetensors and pydantic."""
@@ -68,17 +67,17 @@ def _find_shortage(error: BaseException) -> ResourceError | None:
     cause: BaseException | None = error
     while cause is not None:
         text = str(cause).lower()
-        if _CACHE_TOO_SMALL in text:
+        if any(words in text for words in _CACHE_TOO_SMALL):
             return ResourceError(
-                "engine.kvCacheGiB: the cache can't hold one sequence of maxModelLen, "
-                f"got {_first_line(cause)}; raise kvCacheGiB or lower maxModelLen",
+                "engine.kvCacheGib: the cache can't hold one sequence of maxModelLen, "
+                f"got {_first_line(cause)}; raise it or lower maxModelLen",
                 reason="EngineOutOfMemory",
             )
         if type(cause).__name__ in _OUT_OF_MEMORY_TYPES or any(
             words in text for words in _OUT_OF_MEMORY_WORDS
         ):
             return ResourceError(
-                f"engine: out of memory, got {_first_line(cause)}; lower kvCacheGiB, maxModelLen "
+                f"engine: out of memory, got {_first_line(cause)}; lower kvCacheGib, maxModelLen "
                 "or batchSize, or use a larger machine",
                 reason="EngineOutOfMemory",
             )
