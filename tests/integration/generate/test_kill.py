@@ -1,0 +1,78 @@
+"""``kill -9`` of everything at about half, then the same command: no token paid for twice."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from distillery.spec.engine import Dtype, VllmEngineSpec
+from ray_jobs.answers.ledger import read_ledger
+from ray_jobs.records import Split
+from tests.integration.generate.outcomes import (
+    assert_whole,
+    ledger_folder,
+    read_summary,
+    start_alone,
+)
+from tests.integration.generate.prepared import Prepared, make_rows
+
+pytestmark = pytest.mark.heavy
+
+NUM_ROWS = 6000
+MAX_TOKENS = 16
+BOUND = 1.02
+"""Tokens in all / one pass. In flight (64 x 16 tokens at most) and half a second of answers."""
+
+
+def wait_until(is_true: Callable[[], bool], *, limit_s: float = 300) -> None:
+    # The stage runs in another process: there is nothing here to wait on but its files.
+    end = time.monotonic() + limit_s
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def kill_tree(pid: int) -> None:
+    """Kills the process and all it started, Ray's daemons included."""
+    root = psutil.Process(pid)
+    family = [root, *root.children(recursive=True)]
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(family, timeout=30)
+
+
+def test_kill_of_everything_at_half_costs_at_most_two_percent(
+    tmp_path: Path, teacher: Path
+) -> None:
+    prepared = Prepared(root=tmp_path, model=teacher, rows=make_rows(Split.TRAIN, NUM_ROWS))
+    engine = VllmEngineSpec(
+        dtype=Dtype.FLOAT32, kv_cache_gib=0.05, max_num_seqs=64, enforce_eager=True
+    )
+    config = prepared.config(max_tokens=MAX_TOKENS, engine=engine)
+    ledger = ledger_folder(prepared, config)
+
+    first = start_alone(prepared, config)
+    half = NUM_ROWS * MAX_TOKENS // 2
+    wait_until(lambda: first.poll() is not None or read_ledger(ledger).tokens >= half)
+    assert first.poll() is None, (tmp_path / "log.txt").read_text()
+    kill_tree(first.pid)
+    first.wait()
+    # At most a second of tokens is in no ledger line: the engine's speed times its interval.
+    spent = read_ledger(ledger).tokens
+    assert spent < 0.8 * NUM_ROWS * MAX_TOKENS
+
+    second = start_alone(prepared, config)
+    assert second.wait(timeout=400) == 0, (tmp_path / "log.txt").read_text()
+    rows = assert_whole(prepared, config)
+    one_pass = sum(row.num_tokens for row in rows)
+    total = read_ledger(ledger).tokens
+    assert total <= BOUND * one_pass
+    summary = read_summary(config)
+    assert summary["numReused"] > 0.3 * NUM_ROWS
+    assert summary["ledger"]["tokens"] == total
+    assert summary["tokensGenerated"] + summary["tokensReused"] == one_pass
