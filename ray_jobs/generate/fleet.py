@@ -4,12 +4,12 @@ Not here: who gets which row (``dispatcher.py``) and what becomes of answers (``
 """
 
 import logging
-import os
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
 from distillery.errors import ExternalError
+from ray_jobs.cluster import connect
 from ray_jobs.engines.environment import engine_environment
 from ray_jobs.generate.dispatcher_actor import DispatcherActor, News, get_reply
 from ray_jobs.generate.engine_actor import EndKind, EngineActor, EngineEnd, EnginePlan
@@ -26,18 +26,6 @@ FINISH_S = 30.0
 
 POISON = "poison: engines died with this prompt alone"
 """The reason of rows in quarantine."""
-
-
-def connect() -> None:
-    """Joins the Ray cluster this driver belongs to; run alone, starts one on this machine."""
-    import ray
-
-    if ray.is_initialized():
-        return
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level=logging.WARNING)
-    else:
-        ray.init(address="local", logging_level=logging.WARNING, include_dashboard=False)
 
 
 class Fleet:

@@ -23,10 +23,11 @@ ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 240.0
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds, for at most four minutes."""
+def wait_for(command: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Until it holds, for at most four minutes and only while the command lives."""
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
+        assert command.poll() is None, command.communicate()[0]
         assert time.monotonic() < deadline, "nothing happened in time"
         time.sleep(0.05)
 
@@ -83,7 +84,7 @@ class Place:
     def kill_command_while_generating(self) -> ClusterRecord:
         """Leaves Ray and a running generate behind, as ``kill -9`` of the command does."""
         command = self.start()
-        wait_for(lambda: "start generate" in self.journal)
+        wait_for(command, lambda: "start generate" in self.journal)
         command.kill()
         command.communicate()
         text = (self.workdir / "cluster.json").read_text("utf-8")
@@ -105,7 +106,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def test_a_run_survives_a_dead_driver_and_ctrl_c_and_does_nothing_twice(place: Place) -> None:
     place.write_script(generate={"outcome": "die", "times": 1}, publish={"until": str(place.gate)})
     command = place.start()
-    wait_for(lambda: "start publish" in place.journal)
+    wait_for(command, lambda: "start publish" in place.journal)
     record = ClusterRecord.model_validate_json((place.workdir / "cluster.json").read_text("utf-8"))
     token = Path(record.token_path)
     assert token.stat().st_mode & 0o777 == 0o600
@@ -144,7 +145,7 @@ def test_a_job_that_outlives_the_killed_command_is_taken_over(place: Place) -> N
     place.write_script(generate={"until": str(place.gate)})
     record = place.kill_command_while_generating()
     command = place.start()
-    wait_for(lambda: any(each.adopted for each in read_state(place.workdir, job="sums").attempts))
+    wait_for(command, lambda: any(each.adopted for each in read_state(place.workdir, job="sums").attempts))
     place.gate.touch()
     output, _ = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 0, output
@@ -161,8 +162,8 @@ def test_a_job_that_outlives_the_killed_command_is_taken_over(place: Place) -> N
 def test_a_job_of_another_job_file_is_stopped_before_anything_writes(place: Place) -> None:
     place.write_script(generate={"until": str(place.gate)})
     place.kill_command_while_generating()
-    command = place.start("--set", "teacher.sampling.maxTokens=128")
-    wait_for(lambda: place.journal.count("start generate") == 2)
+    command = place.start("--set", "teacher.sampling.maxTokens=160")
+    wait_for(command, lambda: place.journal.count("start generate") == 2)
     place.gate.touch()
     output, _ = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 0, output
@@ -184,7 +185,7 @@ def test_everything_killed_leaves_nothing_that_keeps_the_next_run_from_work(plac
 def test_a_second_command_in_the_same_folder_is_refused(place: Place) -> None:
     place.write_script(prepare={"until": str(place.gate)})
     first = place.start()
-    wait_for(lambda: "start prepare" in place.journal)
+    wait_for(first, lambda: "start prepare" in place.journal)
     code, output = place.finish()
     assert code == 1
     assert f"another run is at work here, got process {first.pid}" in output

@@ -154,7 +154,7 @@ def test_hopeless_answers_stop_the_job_and_are_shown_where_they_lie(
     tmp_path: Path, teacher: Path
 ) -> None:
     prepared = make_prepared(
-        tmp_path, teacher, rows=make_rows(Split.TRAIN, 400), task=TaskName.MATH
+        tmp_path, teacher, rows=make_rows(Split.TRAIN, 2000), task=TaskName.MATH
     )
     config = prepared.config(min_success_ratio=0.9)
     with pytest.raises(
@@ -169,7 +169,7 @@ def test_hopeless_answers_stop_the_job_and_are_shown_where_they_lie(
     assert all(row.text for row in rejected)
     # What had been answered by then is kept, and far from everything was.
     tokens = read_ledger(ledger_folder(prepared, config)).tokens
-    assert 0 < tokens < 300 * 16
+    assert 0 < tokens < 1000 * 16
 
 
 def test_poison_row_is_quarantined_and_all_others_are_answered(
@@ -230,7 +230,7 @@ def test_lost_dispatcher_is_said_so() -> None:
 
     actor = ray.remote(DispatcherActor).options(num_cpus=0).remote(lease_s=60)
     port = RayPort(actor, engine="e")
-    assert port.lease(limit=1, tokens=0).items == ()
+    assert not port.lease(limit=1, tokens=0).items
     ray.kill(actor)
     with pytest.raises(
         ExternalError, match=r"dispatcher: its process must live, got Actor\w+; run the job again"
@@ -272,6 +272,8 @@ def test_killed_engine_is_replaced_and_nothing_is_missing(tmp_path: Path, teache
 def test_engine_out_of_memory_is_said_so(tmp_path: Path, teacher: Path) -> None:
     prepared = make_prepared(tmp_path, teacher, rows=make_rows(Split.TRAIN, 4))
     engine = VllmEngineSpec(dtype=Dtype.FLOAT32, kv_cache_gib=1000.0, enforce_eager=True)
-    with pytest.raises(ResourceError, match="engine: out of memory") as raised:
+    with pytest.raises(
+        ResourceError, match=r"kvCacheGib: must be below the machine's memory \(.* got 1000; lower"
+    ) as raised:
         run_here(prepared, prepared.config(engine=engine))
     assert raised.value.reason == "EngineOutOfMemory"
