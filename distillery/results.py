@@ -58,8 +58,8 @@ class ArmResult(Model):
 
 class Comparison(Model):
     """A paired difference ``arm - versus`` on the same test rows, with its 95% interval by
-    bootstrap over clusters, and McNemar's exact p-value where rows are right or wrong. A null
-    ``seed``: each row's score averaged over all seeds."""
+    bootstrap over clusters, and McNemar's exact p-value where rows are right or wrong and no two
+    share a cluster. A null ``seed``: each row's score averaged over all seeds."""
 
     student: str
     seed: int | None

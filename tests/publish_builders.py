@@ -96,6 +96,7 @@ def make_published(
     validation_loss: Mapping[Name, float] | None = None,
     right: Mapping[Name, range] = RIGHT,
     student_pin: PinnedModel | None = None,
+    group_size: int = 1,
     **changes: Any,
 ) -> Upstream:
     """Everything upstream of publish, in ``root``; progress goes to ``Upstream.log``.
@@ -106,11 +107,14 @@ def make_published(
         validation_loss: Of each trial; default ``VALIDATION_LOSS``.
         right: Which models there are, and the rows each answers right.
         student_pin: Of a real model, where its weights are read.
+        group_size: How many neighbouring questions are one cluster.
         changes: Of the job, as ``make_job`` takes them.
     """
     job = make_job(storage__uri=(root / "store").as_uri(), **changes)
     failed = dict(failed_students or {})
-    maker = _Maker(job, open_storage(job.spec.storage.uri), root / "made", right=right)
+    maker = _Maker(
+        job, open_storage(job.spec.storage.uri), root / "made", right=right, group_size=group_size
+    )
     manifests = {
         PREPARE.id: maker.prepare(),
         GENERATE.id: maker.generate(),
@@ -143,7 +147,7 @@ def make_published(
     return Upstream(config=config, tools=tools, output=output, log=log)
 
 
-def make_test_rows() -> list[PromptRow]:
+def make_test_rows(group_size: int) -> list[PromptRow]:
     """40 questions; number 4, the first that the models disagree on, carries ``PLANTED``."""
     return [
         PromptRow(
@@ -153,7 +157,7 @@ def make_test_rows() -> list[PromptRow]:
                 Message(role="system", content="Number only."),
                 Message(role="user", content=f"What is {number}? {PLANTED if number == 4 else ''}"),
             ),
-            group=f"row-{number:02d}",
+            group=f"group-{number // group_size}",
         )
         for number in range(NUM_ROWS)
     ]
@@ -190,6 +194,7 @@ class _Maker:
         scratch: Path,
         *,
         right: Mapping[Name, range],
+        group_size: int,
     ) -> None:
         self.storage = storage
         self._job = job
@@ -197,7 +202,7 @@ class _Maker:
         self._right = right
         self._task = make_any_task(job.spec.task)
         is_math = job.spec.task == TaskName.MATH
-        self._rows = make_test_rows() if is_math else make_test_dialogues()
+        self._rows = make_test_rows(group_size) if is_math else make_test_dialogues()
         self._variants = job.spec.teacher.prompts
         self._gold = [
             GoldRow(row_id=row.row_id, gold=gold_of(number))

@@ -82,6 +82,8 @@ def _compare(
 ) -> Comparison:
     paired = paired_difference(first, second, clusters)
     is_right_or_wrong = set(first) | set(second) <= {0.0, 1.0}
+    # McNemar's test takes rows for independent; in clusters of several it would see far too much.
+    is_independent = len(set(clusters)) == len(clusters)
     return Comparison(
         student=student,
         seed=seed,
@@ -91,7 +93,7 @@ def _compare(
         ci_low=paired.interval.low,
         ci_high=paired.interval.high,
         p_value=mcnemar_p([x == 1 for x in first], [x == 1 for x in second])
-        if is_right_or_wrong
+        if is_right_or_wrong and is_independent
         else None,
         num_rows=paired.num_rows,
     )

@@ -17,9 +17,9 @@ import yaml
 from controller.cli.workdir import read_state
 from controller.launchers.local_cluster import ClusterRecord, LocalCluster
 from tests.builders import make_document
+from tests.processes import REPOSITORY
 
 pytestmark = pytest.mark.heavy
-ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 240.0
 
 
@@ -68,7 +68,7 @@ class Place:
         command = subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -145,7 +145,10 @@ def test_a_job_that_outlives_the_killed_command_is_taken_over(place: Place) -> N
     place.write_script(generate={"until": str(place.gate)})
     record = place.kill_command_while_generating()
     command = place.start()
-    wait_for(command, lambda: any(each.adopted for each in read_state(place.workdir, job="sums").attempts))
+    wait_for(
+        command,
+        lambda: any(each.adopted for each in read_state(place.workdir, job="sums").attempts),
+    )
     place.gate.touch()
     output, _ = command.communicate(timeout=DEADLINE_S)
     assert command.returncode == 0, output

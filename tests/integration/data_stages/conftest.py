@@ -15,9 +15,8 @@ from safetensors.numpy import save_file
 from distillery.progress import Outcome, parse_record
 from distillery.stage_configs import StageConfig
 from tests.models import make_tiny_tokenizer
+from tests.processes import REPOSITORY
 from tests.rows import write_config
-
-REPOSITORY = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True, kw_only=True)

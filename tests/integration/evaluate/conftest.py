@@ -1,15 +1,11 @@
-"""One Ray cluster for the evaluate tests, and the weights of a tiny student."""
+"""The weights of a tiny student."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.evaluate.students import Weights
 from tests.models import make_tiny_adapter, make_tiny_llama
-
-REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")
@@ -22,21 +18,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
         adapter=make_tiny_adapter(root / "adapter", base=base, seed=1),
         other_adapter=make_tiny_adapter(root / "other", base=base, seed=2, rank=4),
     )
-
-
-@pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    import ray
-
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(REPOSITORY)}},
-    )
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

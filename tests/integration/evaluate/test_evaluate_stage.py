@@ -25,7 +25,7 @@ from tests.integration.evaluate.students import (
     make_dialogue,
 )
 
-pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_session")]
 
 MAX_TOKENS = 6
 

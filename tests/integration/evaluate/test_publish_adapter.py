@@ -13,7 +13,7 @@ from ray_jobs.storage.artefacts import download_folder
 from tests.integration.evaluate.students import TRANSFORMERS, Weights
 from tests.publish_builders import make_published
 
-pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_session")]
 
 
 def test_an_adapter_is_published_as_it_is_and_merged(

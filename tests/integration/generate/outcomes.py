@@ -16,6 +16,7 @@ from ray_jobs.step import StepResult, find_manifest, read_manifest
 from ray_jobs.storage.opening import open_storage
 from ray_jobs.tables import read_rows
 from tests.integration.generate.prepared import Prepared
+from tests.processes import REPOSITORY
 
 FAST = GenerateOptions(flush_s=0.2, ledger_s=0.1)
 
@@ -38,7 +39,7 @@ def start_alone(prepared: Prepared, config: GenerateConfig) -> "subprocess.Popen
             stdout=subprocess.DEVNULL,
             stderr=log,
             text=True,
-            cwd=Path(__file__).parents[3],
+            cwd=REPOSITORY,
         )
 
 

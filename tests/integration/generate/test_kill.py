@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from distillery.spec.engine import Dtype, VllmEngineSpec
@@ -17,6 +16,7 @@ from tests.integration.generate.outcomes import (
     start_alone,
 )
 from tests.integration.generate.prepared import Prepared, make_rows
+from tests.processes import kill_tree
 
 pytestmark = pytest.mark.heavy
 
@@ -33,18 +33,6 @@ def wait_until(is_true: Callable[[], bool], *, limit_s: float = 300) -> None:
     while not is_true():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-def kill_tree(pid: int) -> None:
-    """Kills the process and all it started, Ray's daemons included."""
-    root = psutil.Process(pid)
-    family = [root, *root.children(recursive=True)]
-    for process in family:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family, timeout=30)
 
 
 def test_kill_of_everything_at_half_costs_at_most_two_percent(

@@ -28,7 +28,7 @@ from tests.integration.generate.outcomes import (
 )
 from tests.integration.generate.prepared import Prepared, make_rows
 
-pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("cluster")]
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_session")]
 
 
 def make_prepared(root: Path, teacher: Path, **options: object) -> Prepared:

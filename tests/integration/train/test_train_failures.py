@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from distillery.errors import ResourceError, SpecError
@@ -14,7 +13,6 @@ from distillery.spec.student import LoraMethod
 from distillery.stage_configs import TrainConfig
 from ray_jobs.train.failures import WorkerError, leaving_worker, restore_error
 from ray_jobs.train.stage import trial_folder
-from tests.integration.train.conftest import REPOSITORY
 from tests.integration.train.jobs import (
     losses,
     make_config,
@@ -23,6 +21,7 @@ from tests.integration.train.jobs import (
     read_step,
     train,
 )
+from tests.processes import REPOSITORY, kill_tree
 
 pytestmark = pytest.mark.heavy
 
@@ -42,21 +41,6 @@ def start_step(config: TrainConfig, folder: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
         )
-
-
-def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """Kills the process and everything it started, at once and without warning."""
-    everything = [
-        *psutil.Process(process.pid).children(recursive=True),
-        psutil.Process(process.pid),
-    ]
-    for found in everything:
-        try:
-            found.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(everything)
-    process.wait()
 
 
 def wait_for_checkpoint(process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -79,7 +63,8 @@ def test_killed_training_goes_on_without_a_break_in_the_curve(
     folder = trial_folder(config, _only_hash(config))
     process = start_step(config, tmp_path)
     wait_for_checkpoint(process, folder)
-    kill_tree(process)
+    kill_tree(process.pid)
+    process.wait()
     assert not (Path(place.root) / "storage" / config.context.prefix).exists()
 
     assert start_step(config, tmp_path).wait() == 0, (tmp_path / "log.txt").read_text()[-3000:]
@@ -103,7 +88,7 @@ def test_killed_training_goes_on_without_a_break_in_the_curve(
     assert not folder.exists(), "checkpoints go when the trial is committed"
 
 
-@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.usefixtures("ray_session")
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path, student: Path) -> None:
     place = make_place(tmp_path, student)
     training = make_training(learning_rate=1.0, warmup_steps=0, max_grad_norm=1000, max_steps=40)

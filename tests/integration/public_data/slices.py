@@ -1,0 +1,210 @@
+"""Small slices of the public sets, one a task, and the job that distils on each.
+
+Each source is read the way its README describes it: chat rows as they are, columns by ``fields``.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distillery.tasks import Arm, TaskName
+
+NUM_TRAIN = 65
+NUM_VALIDATION = 65
+NUM_TEST = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """One task's data and what is particular about its job. ``arm`` learns from the advanced
+    prompt, where the task has one."""
+
+    task: TaskName
+    dataset: Mapping[str, Any]
+    arm: Arm
+    max_tokens: int
+    prompts: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_slice(task: TaskName, data: Path, folder: Path) -> Slice:
+    """Writes the task's three files below ``folder``.
+
+    Args:
+        data: The folder of the public sets.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    match task:
+        case TaskName.NLI:
+            return _nli(data / "conjnli", folder)
+        case TaskName.NLU_QA:
+            return _nlu_qa(data / "commonsense_qa", folder)
+        case TaskName.MATH:
+            return _math(data / "multiarith", folder)
+        case TaskName.SUMMARIZATION:
+            return _summarization(data / "chain_of_density", folder)
+        case TaskName.CONVERSATION:
+            return _conversation(data / "baize_quora", folder)
+
+
+def _nli(source: Path, folder: Path) -> Slice:
+    adversarial = _lines(source / "adversarial_train_15k.tsv")
+    dev = _lines(source / "conj_dev.tsv")
+    header = adversarial[0]
+    validation = adversarial[513 : 513 + NUM_VALIDATION]
+    fields = {"premise": "Premise", "hypothesis": "Hypothesis", "gold": "Label"}
+    return Slice(
+        task=TaskName.NLI,
+        dataset={
+            "train": _write(folder / "train.tsv", adversarial[: NUM_TRAIN + 1], fields),
+            "validation": _write(folder / "validation.tsv", [header, *validation], fields),
+            "test": _write(folder / "test.tsv", dev[: NUM_TEST + 1], fields),
+        },
+        arm=Arm.CHAIN_OF_THOUGHT,
+        max_tokens=64,
+        prompts={"maxReasonWords": 16},
+    )
+
+
+def _nlu_qa(source: Path, folder: Path) -> Slice:
+    train = _lines(source / "train_rand_split.jsonl")
+    dev = _lines(source / "dev_rand_split.jsonl")
+    fields = {"question": "question.stem", "choices": "question.choices", "gold": "answerKey"}
+    return Slice(
+        task=TaskName.NLU_QA,
+        dataset={
+            "train": _write(folder / "train.jsonl", train[:NUM_TRAIN], fields),
+            "validation": _write(folder / "validation.jsonl", dev[:NUM_VALIDATION], fields),
+            "test": _write(folder / "test.jsonl", dev[256 : 256 + NUM_TEST], fields),
+        },
+        arm=Arm.CHAIN_OF_THOUGHT,
+        max_tokens=64,
+        prompts={"maxReasonWords": 16},
+    )
+
+
+def _math(source: Path, folder: Path) -> Slice:
+    train = _lines(source / "train_math.jsonl")
+    validation = _lines(source / "validation_math.jsonl")
+    asked = {_question(line) for line in itertools.chain(train, validation)}
+    problems = json.loads((source / "MultiArith.json").read_text("utf-8"))
+    test = [
+        json.dumps({"question": problem["sQuestion"], "answer": problem["lSolutions"][0]})
+        for problem in problems
+        if _normal(problem["sQuestion"]) not in asked
+    ]
+    system = json.loads(train[0])["messages"][0]["content"]
+    return Slice(
+        task=TaskName.MATH,
+        dataset={
+            "train": _write(folder / "train.jsonl", train[:NUM_TRAIN]),
+            "validation": _write(folder / "validation.jsonl", validation),
+            "test": _write(
+                folder / "test.jsonl", test[:NUM_TEST], {"user": "question", "gold": "answer"}
+            ),
+        },
+        arm=Arm.CHAIN_OF_THOUGHT,
+        max_tokens=64,
+        # The test rows have no system message of their own; the chat rows have this one.
+        prompts={"maxReasonWords": 16, "system": system},
+    )
+
+
+def _summarization(source: Path, folder: Path) -> Slice:
+    train = _lines(source / "train_summarization.jsonl")
+    validation = _lines(source / "validation_summarization.jsonl")
+    test = validation[NUM_VALIDATION : NUM_VALIDATION + NUM_TEST]
+    return Slice(
+        task=TaskName.SUMMARIZATION,
+        dataset={
+            "train": _write(folder / "train.jsonl", train[:NUM_TRAIN]),
+            "validation": _write(folder / "validation.jsonl", validation[:NUM_VALIDATION]),
+            "test": _write(folder / "test.jsonl", test),
+            "maxWords": 60,
+        },
+        arm=Arm.CHAIN_OF_DENSITY,
+        max_tokens=160,
+        prompts={"maxSummaryWords": 16, "densityRounds": 2},
+    )
+
+
+def _conversation(source: Path, folder: Path) -> Slice:
+    train = _lines(source / "train_conversation.jsonl")
+    validation = _lines(source / "validation_conversation.jsonl")
+    return Slice(
+        task=TaskName.CONVERSATION,
+        dataset={
+            "train": _write(folder / "train.jsonl", train[:NUM_TRAIN]),
+            "validation": _write(folder / "validation.jsonl", validation[NUM_TEST:]),
+            "test": _write(folder / "test.jsonl", validation[:NUM_TEST]),
+        },
+        arm=Arm.VANILLA,
+        max_tokens=32,
+        training={"maxLength": 384, "maxTruncatedShare": 1.0},
+    )
+
+
+def make_document(piece: Slice, *, model: Path, storage: Mapping[str, Any]) -> dict[str, Any]:
+    """The job: teacher and student are the same small model, trained for few steps, so that all of
+    the path runs and nothing is learnt."""
+    variants = ["Vanilla"] if piece.arm == Arm.VANILLA else ["Vanilla", piece.arm.value]
+    engine = {"type": "vllm", "maxNumSeqs": 64, "kvCacheGib": 2, "enforceEager": True}
+    return {
+        "apiVersion": "distillery.dev/v1alpha1",
+        "kind": "DistillationJob",
+        "metadata": {"name": piece.task.value.lower().replace("_", "-")},
+        "spec": {
+            "task": piece.task.value,
+            "dataset": dict(piece.dataset),
+            "prompts": dict(piece.prompts),
+            "teacher": {
+                "model": {"uri": str(model)},
+                "engine": {**engine, "structuredOutputs": True},
+                "prompts": variants,
+                "sampling": {"temperature": 0, "topP": 1, "maxTokens": piece.max_tokens},
+                "minSuccessRatio": 0.05,
+            },
+            "students": [
+                {
+                    "name": "small",
+                    "model": {"uri": str(model)},
+                    "method": {"type": "lora", "rank": 4, "targetModules": ["q_proj", "v_proj"]},
+                    "workers": {"replicas": 1, "cpus": 2},
+                    "training": {
+                        "maxSteps": 2,
+                        "batchSize": 4,
+                        "microBatchSize": 4,
+                        "maxLength": 1024,
+                        "evalSteps": 2,
+                        "precision": "fp32",
+                        **piece.training,
+                    },
+                    "arms": variants,
+                }
+            ],
+            "evaluation": {"engine": engine, "maxTokens": min(piece.max_tokens, 32)},
+            "storage": dict(storage),
+        },
+    }
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text("utf-8").split("\n") if line]
+
+
+def _write(path: Path, lines: Iterable[str], fields: Mapping[str, str] | None = None) -> Any:
+    path.write_text("\n".join(lines), "utf-8")
+    source: dict[str, Any] = {"uri": str(path)}
+    return {**source, "fields": dict(fields)} if fields else source
+
+
+def _question(line: str) -> str:
+    return _normal(re.sub("^Question:", "", json.loads(line)["messages"][1]["content"]))
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.split()).lower()
