@@ -1,15 +1,14 @@
 """One engine as a Ray actor: loads the model, runs the loop, says how it ended.
 
-Errors of the tree go to the driver as values: they don't survive Ray's pickling.
+Errors of the tree go to the driver as values: Ray would wrap what is raised.
 """
 
 import time
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from distillery.errors import DistilleryError, ExternalError, ResourceError, SpecError
+from distillery.errors import DistilleryError
 from distillery.spec.job import StorageSpec
 from ray_jobs.answers.ledger import TokenLedger
 from ray_jobs.answers.store import SegmentWriter
@@ -20,6 +19,9 @@ from ray_jobs.generate.dispatcher_actor import EngineReady, get_reply
 from ray_jobs.generate.engine_loop import EngineLoop, LoopSettings
 from ray_jobs.generate.options import GenerateOptions
 from ray_jobs.storage.opening import open_storage
+
+ENGINE_FAILED = "EngineFailed"
+"""The reason of errors that an engine died of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,33 +38,17 @@ class EnginePlan:
     options: GenerateOptions
 
 
-class EndKind(StrEnum):
-    """How an engine's run ended."""
-
-    OVER = "over"
-    DIED = "died"
-    """The engine failed while answering: its rows are suspects."""
-    SPEC = "spec"
-    RESOURCE = "resource"
-    EXTERNAL = "external"
-
-
 @dataclass(frozen=True, kw_only=True)
 class EngineEnd:
-    """The end of a run; ``reason`` and ``message`` are the error's."""
+    """The end of a run: ``error`` is None where it was over by itself."""
 
-    kind: EndKind
-    reason: str = ""
-    message: str = ""
+    error: DistilleryError | None = None
     tokens: int = 0
 
-    def to_error(self) -> DistilleryError:
-        """The error, made again on the driver's side."""
-        if self.kind == EndKind.SPEC:
-            return SpecError(self.message, reason=self.reason)
-        if self.kind == EndKind.RESOURCE:
-            return ResourceError(self.message, reason=self.reason)
-        return ExternalError(self.message, reason=self.reason)
+    @property
+    def is_death(self) -> bool:
+        """Whether the engine failed while answering: its rows are suspects."""
+        return self.error is not None and self.error.reason == ENGINE_FAILED
 
 
 class RayPort:
@@ -101,9 +87,9 @@ class EngineActor:
                 engine=self._name, info=engine.info, load_s=time.monotonic() - started_at
             )
             self._dispatcher.is_ready.remote(ready)
-            return EngineEnd(kind=EndKind.OVER, tokens=self._loop(engine).run())
+            return EngineEnd(tokens=self._loop(engine).run())
         except DistilleryError as error:
-            return EngineEnd(kind=_kind(error), reason=error.reason, message=error.message)
+            return EngineEnd(error=error)
 
     def _loop(self, engine: Engine) -> EngineLoop:
         plan = self._plan
@@ -140,11 +126,3 @@ def max_in_flight(settings: EngineSettings) -> int:
     """How many requests an engine with these settings runs at once."""
     is_vllm = settings.type == EngineType.VLLM
     return settings.max_num_seqs if is_vllm else settings.batch_size
-
-
-def _kind(error: DistilleryError) -> EndKind:
-    if error.reason == "EngineFailed":
-        return EndKind.DIED
-    if isinstance(error, SpecError):
-        return EndKind.SPEC
-    return EndKind.RESOURCE if isinstance(error, ResourceError) else EndKind.EXTERNAL

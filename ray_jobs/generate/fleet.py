@@ -12,7 +12,7 @@ from distillery.errors import ExternalError
 from ray_jobs.cluster import connect
 from ray_jobs.engines.environment import engine_environment
 from ray_jobs.generate.dispatcher_actor import DispatcherActor, News, get_reply
-from ray_jobs.generate.engine_actor import EndKind, EngineActor, EngineEnd, EnginePlan
+from ray_jobs.generate.engine_actor import ENGINE_FAILED, EngineActor, EngineEnd, EnginePlan
 from ray_jobs.generate.work import WorkItem
 
 _LOG = logging.getLogger(__name__)
@@ -99,11 +99,11 @@ class Fleet:
         for reference in ended:
             name, _actor = self._runs.pop(reference)
             end = self._end_of(reference)
-            if end.kind == EndKind.OVER:
+            if end.error is None:
                 continue
-            if end.kind != EndKind.DIED:
-                raise end.to_error()
-            quarantined += self._bury(name, end)
+            if not end.is_death:
+                raise end.error
+            quarantined += self._bury(name, cause=end.error.message)
         return quarantined
 
     def finish(self, *, is_stopped: bool = False) -> None:
@@ -116,18 +116,16 @@ class Fleet:
         # Nothing is missing by now: whoever is still loading its model need not finish that.
         ray.wait(list(self._runs), num_returns=len(self._runs), timeout=FINISH_S)
 
-    def _bury(self, name: str, end: EngineEnd) -> list[str]:
+    def _bury(self, name: str, *, cause: str) -> list[str]:
         self.num_deaths += 1
         quarantined: list[str] = get_reply(self._dispatcher.lose.remote(name))
         self._num_fruitless = 0 if quarantined else self._num_fruitless + 1
-        _LOG.warning(
-            "engine died engine=%s cause=%s quarantined=%d", name, end.message, len(quarantined)
-        )
+        _LOG.warning("engine died engine=%s cause=%s quarantined=%d", name, cause, len(quarantined))
         if self._num_fruitless >= MAX_FRUITLESS_DEATHS * self._num_engines:
             raise ExternalError(
                 f"engine: died {self._num_fruitless} times without an answer between, last with "
-                f"{end.message[:100]}; see the step's log",
-                reason="EngineFailed",
+                f"{cause[:100]}; see the step's log",
+                reason=ENGINE_FAILED,
             )
         self._start_engine()
         return quarantined
@@ -162,7 +160,5 @@ class Fleet:
         try:
             end: EngineEnd = ray.get(reference)
         except RayActorError as error:
-            return EngineEnd(
-                kind=EndKind.DIED, reason="EngineFailed", message=f"{type(error).__name__}"
-            )
+            return EngineEnd(error=ExternalError(type(error).__name__, reason=ENGINE_FAILED))
         return end

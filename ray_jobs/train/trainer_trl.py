@@ -154,7 +154,12 @@ def sum_loss(model: Any, batch: Batch) -> torch.Tensor:
 
 
 def build_config(options: dict[str, Any]) -> SFTConfig:
-    """TRL's configuration. Made before the model is loaded: ZeRO-3 shards weights as they load."""
+    """TRL's configuration. Made before the model is loaded: ZeRO-3 shards weights as they load, for
+    which DeepSpeed must know the process group that Ray Train has made by then."""
+    if options["deepspeed"] is not None:
+        import deepspeed
+
+        deepspeed.init_distributed(auto_mpi_discovery=False)
     return SFTConfig(**options)
 
 

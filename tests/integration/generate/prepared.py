@@ -7,7 +7,7 @@ from typing import Any
 
 from distillery.manifests import StepManifest, step_prefix
 from distillery.spec.dataset import PromptsSpec
-from distillery.spec.engine import Dtype, VllmEngineSpec
+from distillery.spec.engine import Dtype, TransformersEngineSpec
 from distillery.spec.job import StorageSpec
 from distillery.spec.teacher import ModelRef, SamplingSpec
 from distillery.stage_configs import (
@@ -56,7 +56,7 @@ class Prepared:
 
     def config(self, *, job: str = "job", max_tokens: int = 16, **changes: Any) -> GenerateConfig:
         """The stage's config; ``changes`` are ``temperature``, ``samples``, ``variants``,
-        ``min_success_ratio``, ``engine``."""
+        ``min_success_ratio``, ``engine`` (the one that starts soonest by default)."""
         storage = StorageSpec(uri=(self.root / "storage").as_uri())
         context = StepContext(
             job=job,
@@ -94,10 +94,7 @@ class Prepared:
             inputs=inputs,
             settings=GenerateSettings(
                 engine=changes.get(
-                    "engine",
-                    VllmEngineSpec(
-                        dtype=Dtype.FLOAT32, kv_cache_gib=0.05, max_num_seqs=64, enforce_eager=True
-                    ),
+                    "engine", TransformersEngineSpec(dtype=Dtype.FLOAT32, batch_size=8)
                 ),
                 min_success_ratio=changes.get("min_success_ratio", 0.0),
             ),

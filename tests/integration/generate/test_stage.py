@@ -30,6 +30,8 @@ from tests.integration.generate.prepared import Prepared, make_rows
 
 pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_session")]
 
+VLLM = VllmEngineSpec(dtype=Dtype.FLOAT32, kv_cache_gib=0.05, max_num_seqs=64, enforce_eager=True)
+
 
 def make_prepared(root: Path, teacher: Path, **options: object) -> Prepared:
     rows = [
@@ -44,45 +46,40 @@ def texts(rows: list[AnswerRow]) -> dict[tuple[str, int, int], str]:
     return {(row.row_id, row.sample, row.turn): row.text for row in rows}
 
 
-def test_every_row_is_answered_once_and_a_second_job_generates_nothing(
+def test_rows_are_answered_once_and_only_those_cut_by_length_again(
     tmp_path: Path, teacher: Path
 ) -> None:
     prepared = make_prepared(tmp_path, teacher)
-    config = prepared.config()
-    first = run_here(prepared, config)
-    rows = assert_whole(prepared, config)
+    short = prepared.config(max_tokens=12, engine=VLLM)
+    first = run_here(prepared, short)
+    rows = assert_whole(prepared, short)
     assert {row.status for row in rows} <= {RowStatus.OK, RowStatus.TRUNCATED}
     assert first.summary["numGenerated"] == 60
     tokens = sum(row.num_tokens for row in rows)
     assert first.summary["tokensGenerated"] == tokens
-    assert read_ledger(ledger_folder(prepared, config)).tokens == tokens
+    assert read_ledger(ledger_folder(prepared, short)).tokens == tokens
     assert {artefact.path for artefact in first.artefacts} == {
         "answers/train-Vanilla.parquet",
         "answers/validation-Vanilla.parquet",
         "reference/test-Vanilla.parquet",
     }
 
-    other = prepared.config(job="other")
+    # A second job with the same teacher and sampling generates nothing.
+    other = prepared.config(job="other", max_tokens=12, engine=VLLM)
     second = run_here(prepared, other)
     assert (second.summary["numGenerated"], second.summary["numReused"]) == (0, 60)
     assert second.summary["engine"] == {}
     assert texts(assert_whole(prepared, other)) == texts(rows)
 
+    # A higher limit: just the rows cut by length.
+    cut = {row.row_id for row in rows if row.status != RowStatus.OK}
+    long = prepared.config(max_tokens=24, engine=VLLM)
+    longer = run_here(prepared, long)
+    assert {row.row_id for row in assert_whole(prepared, long) if not row.reused} == cut
+    assert longer.summary["numGenerated"] == len(cut) > 0
 
-def test_raising_the_limit_regenerates_just_the_rows_cut_by_length(
-    tmp_path: Path, teacher: Path
-) -> None:
-    prepared = make_prepared(tmp_path, teacher)
-    short = prepared.config(max_tokens=12)
-    run_here(prepared, short)
-    cut = {row.row_id for row in read_answers(prepared, short) if row.status != RowStatus.OK}
-    long = prepared.config(max_tokens=24)
-    result = run_here(prepared, long)
-    rows = assert_whole(prepared, long)
-    assert {row.row_id for row in rows if not row.reused} == cut
-    assert result.summary["numGenerated"] == len(cut) > 0
-
-    lowered = prepared.config(max_tokens=6)
+    # A lower one: nothing, and what is longer than it counts as cut.
+    lowered = prepared.config(max_tokens=6, engine=VLLM)
     assert run_here(prepared, lowered).summary["numGenerated"] == 0
     assert {row.status for row in read_answers(prepared, lowered)} <= {
         RowStatus.OK,
@@ -119,14 +116,6 @@ def test_dialogues_are_answered_turn_by_turn(tmp_path: Path, teacher: Path) -> N
                 assert (after.status, after.reason) == (RowStatus.ERROR, EARLIER_TURN)
 
 
-def test_transformers_engine_answers_too(tmp_path: Path, teacher: Path) -> None:
-    prepared = make_prepared(tmp_path, teacher, rows=make_rows(Split.TRAIN, 12))
-    engine = TransformersEngineSpec(dtype=Dtype.FLOAT32, batch_size=4)
-    config = prepared.config(engine=engine)
-    assert run_here(prepared, config).summary["engine"]["type"] == "transformers"
-    assert_whole(prepared, config)
-
-
 def test_two_engines_share_the_rows_and_answer_none_twice(tmp_path: Path, teacher: Path) -> None:
     prepared = make_prepared(tmp_path, teacher, rows=make_rows(Split.TRAIN, 60))
     engine = TransformersEngineSpec(dtype=Dtype.FLOAT32, batch_size=4, replicas=2)
@@ -144,7 +133,7 @@ def test_prompt_beyond_the_window_ends_as_an_error_of_its_row(
     rows[3] = replace(rows[3], messages=(Message(role="user", content="coins " * 400),))
     prepared = make_prepared(tmp_path, teacher, rows=rows)
     config = prepared.config()
-    run_here(prepared, config)
+    assert run_here(prepared, config).summary["engine"]["type"] == "transformers"
     failed = [row for row in assert_whole(prepared, config) if row.status == RowStatus.ERROR]
     assert [row.row_id for row in failed] == [rows[3].row_id]
     assert "prompt: must leave room for an answer in maxModelLen (256 tokens)" in failed[0].reason
@@ -154,7 +143,7 @@ def test_hopeless_answers_stop_the_job_and_are_shown_where_they_lie(
     tmp_path: Path, teacher: Path
 ) -> None:
     prepared = make_prepared(
-        tmp_path, teacher, rows=make_rows(Split.TRAIN, 2000), task=TaskName.MATH
+        tmp_path, teacher, rows=make_rows(Split.TRAIN, 400), task=TaskName.MATH
     )
     config = prepared.config(min_success_ratio=0.9)
     with pytest.raises(
@@ -169,7 +158,7 @@ def test_hopeless_answers_stop_the_job_and_are_shown_where_they_lie(
     assert all(row.text for row in rejected)
     # What had been answered by then is kept, and far from everything was.
     tokens = read_ledger(ledger_folder(prepared, config)).tokens
-    assert 0 < tokens < 1000 * 16
+    assert 0 < tokens < 300 * 16
 
 
 def test_poison_row_is_quarantined_and_all_others_are_answered(
@@ -178,8 +167,7 @@ def test_poison_row_is_quarantined_and_all_others_are_answered(
     rows = make_rows(Split.TRAIN, 30)
     rows[17] = replace(rows[17], messages=(Message(role="user", content="poison"),))
     prepared = make_prepared(tmp_path, teacher, rows=rows)
-    engine = TransformersEngineSpec(dtype=Dtype.FLOAT32, batch_size=8)
-    config = prepared.config(engine=engine)
+    config = prepared.config()
     options = replace(FAST, engine_factory=make_fragile_engine)
     result = run_here(prepared, config, options)
     failed = [row for row in assert_whole(prepared, config) if row.status == RowStatus.ERROR]
@@ -194,12 +182,11 @@ def test_engines_that_die_at_every_prompt_fail_the_step(tmp_path: Path, teacher:
         for row in make_rows(Split.TRAIN, 60)
     ]
     prepared = make_prepared(tmp_path, teacher, rows=rows)
-    engine = TransformersEngineSpec(dtype=Dtype.FLOAT32, batch_size=4)
     options = replace(FAST, engine_factory=make_fragile_engine)
     with pytest.raises(
         ExternalError, match=r"engine: died 4 times without an answer between, last with Actor"
     ) as raised:
-        run_here(prepared, prepared.config(engine=engine), options)
+        run_here(prepared, prepared.config(), options)
     assert raised.value.reason == "EngineFailed"
 
 
@@ -242,7 +229,7 @@ def test_lost_dispatcher_is_said_so() -> None:
 def test_killed_engine_is_replaced_and_nothing_is_missing(tmp_path: Path, teacher: Path) -> None:
     import psutil  # type: ignore[import-untyped]
 
-    prepared = make_prepared(tmp_path, teacher, rows=make_rows(Split.TRAIN, 600))
+    prepared = make_prepared(tmp_path, teacher, rows=make_rows(Split.TRAIN, 300))
     config = prepared.config(max_tokens=48)
     segments = prepared.root / "storage" / "teacher"
     killed: list[int] = []

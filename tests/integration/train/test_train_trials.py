@@ -8,6 +8,8 @@ import pytest
 from distillery.spec.student import FullMethod, LoraMethod, WorkersSpec
 from distillery.tasks import Arm
 from tests.integration.train.jobs import (
+    Outcome,
+    Place,
     losses,
     make_config,
     make_place,
@@ -18,16 +20,32 @@ from tests.integration.train.jobs import (
 pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("ray_session")]
 
 TOLERANCE = 1e-4
+ARMS = (Arm.VANILLA, Arm.CHAIN_OF_THOUGHT)
+LORA = LoraMethod(rank=4, alpha=8)
 
 
-def test_full_trials_leave_loadable_weights_curve_and_figures(
-    tmp_path: Path, student: Path
-) -> None:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, student: Path) -> Place:
+    """Shared: each run is a job of its own name."""
+    return make_place(tmp_path_factory.mktemp("place"), student)
+
+
+@pytest.fixture(scope="module")
+def full(place: Place) -> Outcome:
+    """Two arms, two seeds, all weights, one worker, one batch a step."""
+    return train(make_config(place, arms=ARMS, seeds=(0, 1)))
+
+
+@pytest.fixture(scope="module")
+def lora(place: Place) -> Outcome:
+    """One trial of an adapter, otherwise as ``full``."""
+    return train(make_config(place, job="lora", method=LORA))
+
+
+def test_full_trials_leave_loadable_weights_curve_and_figures(place: Place, full: Outcome) -> None:
     from transformers import AutoModelForCausalLM
 
-    place = make_place(tmp_path, student)
-    arms = (Arm.VANILLA, Arm.CHAIN_OF_THOUGHT)
-    done = train(make_config(place, arms=arms, seeds=(0, 1)))
+    done = full
     assert list(done.trials) == ["Vanilla 0", "Vanilla 1", "ChainOfThought 0", "ChainOfThought 1"]
     for label, trial in done.trials.items():
         curve = done.curves[label]
@@ -45,52 +63,47 @@ def test_full_trials_leave_loadable_weights_curve_and_figures(
     assert len(firsts) == 4, "arms and seeds differ"
 
 
-def test_lora_trial_leaves_an_adapter_of_the_named_rank(tmp_path: Path, student: Path) -> None:
-    place = make_place(tmp_path, student)
-    done = train(make_config(place, method=LoraMethod(rank=4, alpha=8)))
-    adapter = json.loads((done.weights("Vanilla 0") / "adapter_config.json").read_text())
+def test_lora_trial_leaves_an_adapter_of_the_named_rank(lora: Outcome) -> None:
+    adapter = json.loads((lora.weights("Vanilla 0") / "adapter_config.json").read_text())
     assert (adapter["r"], adapter["lora_alpha"]) == (4, 8)
-    assert losses(done.curves["Vanilla 0"])[-1] < losses(done.curves["Vanilla 0"])[0]
+    assert losses(lora.curves["Vanilla 0"])[-1] < losses(lora.curves["Vanilla 0"])[0]
 
 
-def test_batch_of_8_equals_8_accumulated_batches_of_1_and_2_workers(
-    tmp_path: Path, student: Path
+@pytest.mark.parametrize(
+    ("replicas", "micro_batch_size"),
+    [pytest.param(1, 1, id="8_accumulated"), pytest.param(2, 2, id="2_workers")],
+)
+def test_splitting_the_batch_of_8_changes_nothing(
+    place: Place, full: Outcome, replicas: int, micro_batch_size: int
 ) -> None:
-    place = make_place(tmp_path, student)
-    whole = train(make_config(place, job="whole"))
-    parts = train(make_config(place, job="parts", training=make_training(micro_batch_size=1)))
-    two = train(
+    split = train(
         make_config(
             place,
-            job="two",
-            workers=WorkersSpec(replicas=2),
-            training=make_training(micro_batch_size=2),
+            job=f"split-{replicas}",
+            workers=WorkersSpec(replicas=replicas),
+            training=make_training(micro_batch_size=micro_batch_size),
         )
     )
-    for other in (parts, two):
-        assert losses(other.curves["Vanilla 0"]) == pytest.approx(
-            losses(whole.curves["Vanilla 0"]), abs=TOLERANCE
-        )
-        assert other.trials["Vanilla 0"].validation_loss == pytest.approx(
-            whole.trials["Vanilla 0"].validation_loss, abs=TOLERANCE
-        )
-        assert other.trials["Vanilla 0"].tokens == whole.trials["Vanilla 0"].tokens
+    assert losses(split.curves["Vanilla 0"]) == pytest.approx(
+        losses(full.curves["Vanilla 0"]), abs=TOLERANCE
+    )
+    got, want = split.trials["Vanilla 0"], full.trials["Vanilla 0"]
+    assert got.validation_loss == pytest.approx(want.validation_loss, abs=TOLERANCE)
+    assert got.tokens == want.tokens
 
 
-@pytest.mark.parametrize("method", [FullMethod(), LoraMethod(rank=4)], ids=["full", "lora"])
 @pytest.mark.parametrize("stage", [2, 3])
 def test_deepspeed_gives_the_losses_of_plain_training(
-    tmp_path: Path, student: Path, method: FullMethod | LoraMethod, stage: int
+    place: Place, request: pytest.FixtureRequest, stage: int
 ) -> None:
-    place = make_place(tmp_path, student)
-    plain = train(make_config(place, job="plain", method=method))
-    training = make_training(deepspeed_stage=stage, micro_batch_size=4)
+    # ZeRO-3 is for models that fit no GPU: adapters are what people train of them.
+    plain: Outcome = request.getfixturevalue("lora" if stage == 3 else "full")
     zero = train(
         make_config(
             place,
-            job="zero",
-            method=method,
-            training=training,
+            job=f"zero-{stage}",
+            method=LORA if stage == 3 else FullMethod(),
+            training=make_training(deepspeed_stage=stage, micro_batch_size=4),
             workers=WorkersSpec(replicas=2),
         )
     )
@@ -99,13 +112,11 @@ def test_deepspeed_gives_the_losses_of_plain_training(
     )
 
 
-def test_finished_trials_are_skipped_when_a_seed_is_added(tmp_path: Path, student: Path) -> None:
-    place = make_place(tmp_path, student)
-    first = train(make_config(place, seeds=(0,)))
-    second = train(make_config(place, seeds=(0, 1)))
-    assert second.summary["numSkipped"] == 1
-    assert second.trials["Vanilla 0"] == first.trials["Vanilla 0"]
-    assert list(second.trials) == ["Vanilla 0", "Vanilla 1"]
+def test_finished_trials_are_skipped_when_a_seed_is_added(place: Place, full: Outcome) -> None:
+    more = train(make_config(place, seeds=(0, 1, 2)))
+    assert more.summary["numSkipped"] == 2
+    assert more.trials["Vanilla 0"] == full.trials["Vanilla 0"]
+    assert list(more.trials) == ["Vanilla 0", "Vanilla 1", "Vanilla 2"]
 
 
 def test_no_validation_rows_keeps_the_last_step(tmp_path: Path, student: Path) -> None:
