@@ -1,7 +1,4 @@
-"""Errors on their way from a worker's process to the driver, and library errors into the tree.
-
-The tree's own classes take keyword arguments and so don't survive pickling; ``WorkerError`` does.
-"""
+"""Library errors into the tree, in a worker and in the driver that hears of a worker's end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +7,7 @@ from distillery.errors import (
     MAX_MESSAGE_CHARS,
     DistilleryError,
     ExternalError,
-    InvariantError,
     ResourceError,
-    SpecError,
-    TransientError,
 )
 
 OUT_OF_MEMORY = "TrainerOutOfMemory"
@@ -21,49 +15,22 @@ _SHORTAGE_TYPES = ("OutOfMemoryError", "MemoryError")
 _SHORTAGE_WORDS = ("not enough memory", "can't allocate memory", "out of memory", "oom killer")
 
 
-class WorkerError(Exception):
-    """A ``DistilleryError`` in plain fields: class name, message, reason."""
-
-    def __init__(self, kind: str, message: str, reason: str) -> None:
-        super().__init__(kind, message, reason)
-        self.kind = kind
-        self.message = message
-        self.reason = reason
-
-    def restore(self) -> DistilleryError:
-        """The error as it was raised in the worker."""
-        match self.kind:
-            case "SpecError":
-                return SpecError(self.message, reason=self.reason)
-            case "ResourceError":
-                return ResourceError(self.message, reason=self.reason)
-            case "TransientError":
-                return TransientError(self.message, reason=self.reason)
-            case "ExternalError":
-                return ExternalError(self.message, reason=self.reason)
-            case _:
-                return InvariantError(self.message)
-
-
 @contextmanager
 def leaving_worker() -> Iterator[None]:
-    """Raises ``WorkerError`` for an error of the tree, and for a shortage of memory."""
+    """Raises the tree's error for a shortage of memory, and everything else as it is."""
     try:
         yield
-    except DistilleryError as error:
-        raise WorkerError(type(error).__name__, error.message, error.reason) from error
     except (RuntimeError, MemoryError) as error:
         if not is_shortage(error):
             raise
-        short = out_of_memory(error)
-        raise WorkerError("ResourceError", short.message, short.reason) from error
+        raise out_of_memory(error) from error
 
 
-def restore_error(causes: list[BaseException]) -> DistilleryError:
+def choose_error(causes: list[BaseException]) -> DistilleryError:
     """What to raise in the driver for the errors that Ray Train collected from the workers."""
     for cause in causes:
-        if isinstance(cause, WorkerError):
-            return cause.restore()
+        if isinstance(cause, DistilleryError):
+            return cause
     for cause in causes:
         if is_shortage(cause):
             return out_of_memory(cause)

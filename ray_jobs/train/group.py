@@ -9,7 +9,7 @@ from pathlib import Path
 from distillery.spec.student import WorkersSpec
 from ray_jobs.progress import Reporter
 from ray_jobs.train.board import Board, BoardReader
-from ray_jobs.train.failures import restore_error
+from ray_jobs.train.failures import choose_error
 from ray_jobs.train.options import worker_environment
 from ray_jobs.train.worker import WorkerPlan, run_worker
 
@@ -63,7 +63,7 @@ def run_group(
         try:
             trainer.fit()
         except TrainingFailedError as error:
-            raise restore_error(_causes(error)) from error
+            raise choose_error(_causes(error)) from error
 
 
 def _resources(workers: WorkersSpec) -> dict[str, float]:

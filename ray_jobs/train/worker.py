@@ -71,7 +71,7 @@ class Trained:
 
 
 def run_worker(config: dict[str, Any]) -> None:
-    """Ray Train's ``train_loop_per_worker``. Raises ``WorkerError`` for errors of the tree."""
+    """Ray Train's ``train_loop_per_worker``."""
     with leaving_worker():
         _run(config["plan"])
 

@@ -37,9 +37,15 @@ def full(place: Place) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def lora(place: Place) -> Outcome:
+def unvalidated(tmp_path_factory: pytest.TempPathFactory, student: Path) -> Place:
+    """As ``place``, without validation rows."""
+    return make_place(tmp_path_factory.mktemp("unvalidated"), student, num_validation=0)
+
+
+@pytest.fixture(scope="module")
+def lora(unvalidated: Place) -> Outcome:
     """One trial of an adapter, otherwise as ``full``."""
-    return train(make_config(place, job="lora", method=LORA))
+    return train(make_config(unvalidated, job="lora", method=LORA))
 
 
 def test_full_trials_leave_loadable_weights_curve_and_figures(place: Place, full: Outcome) -> None:
@@ -69,19 +75,15 @@ def test_lora_trial_leaves_an_adapter_of_the_named_rank(lora: Outcome) -> None:
     assert losses(lora.curves["Vanilla 0"])[-1] < losses(lora.curves["Vanilla 0"])[0]
 
 
-@pytest.mark.parametrize(
-    ("replicas", "micro_batch_size"),
-    [pytest.param(1, 1, id="8_accumulated"), pytest.param(2, 2, id="2_workers")],
-)
-def test_splitting_the_batch_of_8_changes_nothing(
-    place: Place, full: Outcome, replicas: int, micro_batch_size: int
+def test_2_workers_that_accumulate_2_batches_of_2_equal_1_with_a_batch_of_8(
+    place: Place, full: Outcome
 ) -> None:
     split = train(
         make_config(
             place,
-            job=f"split-{replicas}",
-            workers=WorkersSpec(replicas=replicas),
-            training=make_training(micro_batch_size=micro_batch_size),
+            job="split",
+            workers=WorkersSpec(replicas=2),
+            training=make_training(micro_batch_size=2),
         )
     )
     assert losses(split.curves["Vanilla 0"]) == pytest.approx(
@@ -94,13 +96,13 @@ def test_splitting_the_batch_of_8_changes_nothing(
 
 @pytest.mark.parametrize("stage", [2, 3])
 def test_deepspeed_gives_the_losses_of_plain_training(
-    place: Place, request: pytest.FixtureRequest, stage: int
+    request: pytest.FixtureRequest, stage: int
 ) -> None:
     # ZeRO-3 is for models that fit no GPU: adapters are what people train of them.
     plain: Outcome = request.getfixturevalue("lora" if stage == 3 else "full")
     zero = train(
         make_config(
-            place,
+            request.getfixturevalue("unvalidated" if stage == 3 else "place"),
             job=f"zero-{stage}",
             method=LORA if stage == 3 else FullMethod(),
             training=make_training(deepspeed_stage=stage, micro_batch_size=4),
@@ -119,8 +121,6 @@ def test_finished_trials_are_skipped_when_a_seed_is_added(place: Place, full: Ou
     assert list(more.trials) == ["Vanilla 0", "Vanilla 1", "Vanilla 2"]
 
 
-def test_no_validation_rows_keeps_the_last_step(tmp_path: Path, student: Path) -> None:
-    place = make_place(tmp_path, student, num_validation=0)
-    done = train(make_config(place))
-    assert done.trials["Vanilla 0"].best_step == 6
-    assert done.trials["Vanilla 0"].validation_loss is None
+def test_no_validation_rows_keeps_the_last_step(lora: Outcome) -> None:
+    assert lora.trials["Vanilla 0"].best_step == 6
+    assert lora.trials["Vanilla 0"].validation_loss is None
