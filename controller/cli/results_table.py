@@ -33,5 +33,5 @@ def _cells(trial: TrialResult) -> tuple[str, ...]:
         f"{trial.ci_low:.3f} to {trial.ci_high:.3f}",
         f"{unparsable:.1%}",
         f"{trial.num_tokens:,}",
-        duration(trial.seconds),
+        duration(trial.seconds) if trial.seconds else "",
     )

@@ -92,10 +92,12 @@ def _math(source: Path, folder: Path) -> Slice:
     validation = _lines(source / "validation_math.jsonl")
     asked = {_question(line) for line in itertools.chain(train, validation)}
     problems = json.loads((source / "MultiArith.json").read_text("utf-8"))
+    # The whole set asks some questions twice; each once is enough, and none that was trained on.
+    by_question = {_normal(problem["sQuestion"]): problem for problem in problems}
     test = [
         json.dumps({"question": problem["sQuestion"], "answer": problem["lSolutions"][0]})
-        for problem in problems
-        if _normal(problem["sQuestion"]) not in asked
+        for question, problem in by_question.items()
+        if question not in asked
     ]
     system = json.loads(train[0])["messages"][0]["content"]
     return Slice(
@@ -127,14 +129,15 @@ def _summarization(source: Path, folder: Path) -> Slice:
             "maxWords": 60,
         },
         arm=Arm.CHAIN_OF_DENSITY,
-        max_tokens=160,
+        max_tokens=96,
         prompts={"maxSummaryWords": 16, "densityRounds": 2},
     )
 
 
 def _conversation(source: Path, folder: Path) -> Slice:
-    train = _lines(source / "train_conversation.jsonl")
-    validation = _lines(source / "validation_conversation.jsonl")
+    # The shortest dialogues: each turn is an answer of its own.
+    train = sorted(_lines(source / "train_conversation.jsonl"), key=_num_turns)
+    validation = sorted(_lines(source / "validation_conversation.jsonl"), key=_num_turns)
     return Slice(
         task=TaskName.CONVERSATION,
         dataset={
@@ -186,7 +189,7 @@ def make_document(piece: Slice, *, model: Path, storage: Mapping[str, Any]) -> d
                     "arms": variants,
                 }
             ],
-            "evaluation": {"engine": engine, "maxTokens": min(piece.max_tokens, 32)},
+            "evaluation": {"engine": engine, "maxTokens": 8},
             "storage": dict(storage),
         },
     }
@@ -200,6 +203,10 @@ def _write(path: Path, lines: Iterable[str], fields: Mapping[str, str] | None = 
     path.write_text("\n".join(lines), "utf-8")
     source: dict[str, Any] = {"uri": str(path)}
     return {**source, "fields": dict(fields)} if fields else source
+
+
+def _num_turns(line: str) -> int:
+    return len(json.loads(line)["messages"])
 
 
 def _question(line: str) -> str:
