@@ -70,7 +70,7 @@ test-heavy: env-dev ## The tests that start models and Ray alone
 	$(PYTEST) -m "heavy and not data"
 
 test-data: env-data ## What reads the public data sets: their quirks, and each task from end to end
-	$(BIN)/python -m pytest -m data
+	$(PYTEST) --dist load -m data
 
 bench: env-dev ## Measure against the bare libraries (minutes); results are printed
 	$(BIN)/python -m benchmarks.generate

@@ -132,15 +132,6 @@ def test_a_run_survives_a_dead_driver_and_ctrl_c_and_does_nothing_twice(place: P
     assert (place.workdir / "attempts" / "generate-2" / "config.json").exists()
 
 
-def test_a_failed_step_ends_the_command_with_reason_hint_and_log(place: Place) -> None:
-    place.write_script(generate={"outcome": "fail"})
-    code, output = place.finish()
-    assert code == 1
-    assert "generate failed (RowsMissing): was told to fail" in output
-    assert "what to do: look at the example answers in the log" in output
-    assert f"log: {place.workdir / 'logs' / 'generate-1.log'}" in output
-
-
 def test_a_job_that_outlives_the_killed_command_is_taken_over(place: Place) -> None:
     place.write_script(generate={"until": str(place.gate)})
     record = place.kill_command_while_generating()
@@ -185,13 +176,17 @@ def test_everything_killed_leaves_nothing_that_keeps_the_next_run_from_work(plac
     assert not [line for line in place.journal if line.startswith("overlap")]
 
 
-def test_a_second_command_in_the_same_folder_is_refused(place: Place) -> None:
-    place.write_script(prepare={"until": str(place.gate)})
+def test_a_second_command_is_refused_and_a_failed_step_ends_the_first(place: Place) -> None:
+    place.write_script(generate={"outcome": "fail", "until": str(place.gate)})
     first = place.start()
-    wait_for(first, lambda: "start prepare" in place.journal)
+    wait_for(first, lambda: "start generate" in place.journal)
     code, output = place.finish()
     assert code == 1
     assert f"another run is at work here, got process {first.pid}" in output
-    first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=DEADLINE_S)
-    assert first.returncode == 143
+
+    place.gate.touch()
+    output, _ = first.communicate(timeout=DEADLINE_S)
+    assert first.returncode == 1
+    assert "generate failed (RowsMissing): was told to fail" in output
+    assert "what to do: look at the example answers in the log" in output
+    assert f"log: {place.workdir / 'logs' / 'generate-1.log'}" in output

