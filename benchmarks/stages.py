@@ -8,6 +8,7 @@ curate and publish time no work: for them all seconds stand as one.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from controller.cli.workdir import read_state
@@ -31,12 +32,12 @@ def main() -> None:
     workdir = parser.parse_args().workdir
     results = Results.model_validate(json.loads((workdir / "results.json").read_text("utf-8")))
     work = work_by_step(results.costs)
-    print("| stage | seconds | work | not work |\n|---|---|---|---|")
+    sys.stdout.write("| stage | seconds | work | not work |\n|---|---|---|---|\n")
     for attempt in read_state(workdir, job=results.job).attempts:
         seconds = (attempt.ended_at or attempt.started_at) - attempt.started_at
         done = work.get(attempt.step)
         parts = f"{done:.1f} | {seconds - done:.1f}" if done is not None else "- | -"
-        print(f"| {attempt.step} | {seconds:.1f} | {parts} |")
+        sys.stdout.write(f"| {attempt.step} | {seconds:.1f} | {parts} |\n")
 
 
 if __name__ == "__main__":

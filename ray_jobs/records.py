@@ -89,6 +89,20 @@ class AnswerRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RejectedRow:
+    """An answer that is no use, for a person to read. ``text`` is stored and logged nowhere."""
+
+    row_id: str
+    split: Split
+    variant: str
+    sample: int
+    turn: int
+    status: RowStatus
+    detail: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetRow:
     """One training row of an arm: the vanilla messages ending in the assistant's target."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from distillery.errors import InvariantError
 from distillery.tasks import PromptVariant
 from ray_jobs.engines.base import FinishReason
-from ray_jobs.records import AnswerRow, PromptRow, RowStatus, Split
+from ray_jobs.records import AnswerRow, PromptRow, RejectedRow, RowStatus, Split
 from ray_jobs.tasks.base import Parsed, Task
 
 _NO_ANSWER = "no answer"
@@ -34,27 +34,12 @@ class CuratedRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RejectedAnswer:
-    """An answer that was no use, for a person to look at. ``text`` stays in this file: it is
-    logged nowhere."""
-
-    row_id: str
-    split: Split
-    variant: str
-    sample: int
-    turn: int
-    status: RowStatus
-    detail: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Judged:
     """A row's verdict, what its targets are made of, and the answer that spoilt it."""
 
     curated: CuratedRow
     parsed: tuple[Parsed, ...] = ()
-    rejected: RejectedAnswer | None = None
+    rejected: RejectedRow | None = None
 
 
 def judge_rows(
@@ -157,7 +142,7 @@ def _reject(
         detail=parsed.detail,
         sample=sample,
     )
-    rejected = RejectedAnswer(
+    rejected = RejectedRow(
         row_id=row.row_id,
         split=row.split,
         variant=variant.value,

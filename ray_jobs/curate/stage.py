@@ -12,7 +12,7 @@ from distillery.stage_configs import CurateConfig
 from distillery.steps import GENERATE, PREPARE
 from distillery.summaries import CurationSummary, LabelQuality, YieldSummary
 from distillery.tasks import TASK_FACTS
-from ray_jobs.curate.judging import CuratedRow, Judged, RejectedAnswer, judge_rows
+from ray_jobs.curate.judging import CuratedRow, Judged, judge_rows
 from ray_jobs.curate.label_quality import measure_quality
 from ray_jobs.curate.targets import (
     TRAINING_SPLITS,
@@ -23,7 +23,7 @@ from ray_jobs.curate.targets import (
     targets_path,
 )
 from ray_jobs.curate.yields import check_success, sum_up_yield
-from ray_jobs.records import AnswerRow, GoldRow, PromptRow, RowStatus, Split, TargetRow
+from ray_jobs.records import AnswerRow, GoldRow, PromptRow, RejectedRow, RowStatus, Split, TargetRow
 from ray_jobs.step import StepResult, StepTools, read_manifest
 from ray_jobs.tables import load_rows, store_rows
 from ray_jobs.tasks.base import Task, TaskOptions
@@ -35,7 +35,7 @@ _File = tuple[str, Sequence[Any], type[Any]]
 """An artefact's path, its rows and their type."""
 _PACKAGES = ("pyarrow",)
 REJECTED_PATH = "rejected.parquet"
-"""The artefact with ``RejectedAnswer`` examples."""
+"""The artefact with ``RejectedRow`` examples."""
 MAX_REJECTED = 20
 """Examples kept of each split, variant and status."""
 
@@ -88,7 +88,7 @@ def run(config: CurateConfig, tools: StepTools) -> StepResult:
             counted.num_validation,
         )
     files = [*_target_files(config, sets), *_curated_files(data)]
-    files.append((REJECTED_PATH, rejected, RejectedAnswer))
+    files.append((REJECTED_PATH, rejected, RejectedRow))
     artefacts = [_store(config, tools, path, rows, row_type) for path, rows, row_type in files]
     return StepResult(artefacts=artefacts, summary=summary.dump(), packages=_PACKAGES)
 
@@ -144,13 +144,13 @@ def _gate(
     config: CurateConfig,
     tools: StepTools,
     yields: Sequence[YieldSummary],
-    rejected: Sequence[RejectedAnswer],
+    rejected: Sequence[RejectedRow],
 ) -> None:
     """The rejected answers are stored before the gate can close: its message names them."""
     context = config.context
     path = f"attempts/{context.attempt}/{REJECTED_PATH}"
     if rejected:
-        _store(config, tools, path, rejected, RejectedAnswer)
+        _store(config, tools, path, rejected, RejectedRow)
     check_success(
         yields,
         min_success_ratio=config.settings.min_success_ratio,
@@ -158,7 +158,7 @@ def _gate(
     )
 
 
-def _pick_rejected(data: Mapping[Split, _SplitData]) -> list[RejectedAnswer]:
+def _pick_rejected(data: Mapping[Split, _SplitData]) -> list[RejectedRow]:
     """The first few of each split, variant and status."""
     counts: Counter[tuple[str, str, str]] = Counter()
     picked = []

@@ -8,8 +8,8 @@ from distillery.manifests import Artefact
 from distillery.stage_configs import GenerateConfig
 from ray_jobs.answers.ledger import LedgerTotals
 from ray_jobs.engines.base import EngineInfo
-from ray_jobs.generate.tally import RejectedRow, Tally
-from ray_jobs.records import AnswerRow, Split
+from ray_jobs.generate.tally import Tally
+from ray_jobs.records import AnswerRow, RejectedRow, Split
 from ray_jobs.step import StepTools
 from ray_jobs.tables import store_rows
 

@@ -8,25 +8,11 @@ from distillery.errors import MAX_MESSAGE_CHARS, SpecError
 from ray_jobs.engines.base import FinishReason
 from ray_jobs.generate.gate import Gate, Hopeless
 from ray_jobs.generate.work import Ask
-from ray_jobs.records import AnswerRow, RowStatus, Split
+from ray_jobs.records import AnswerRow, RejectedRow, RowStatus, Split
 from ray_jobs.tasks.base import Task
 
 MAX_EXAMPLES = 50
 """Rejected answers kept of each split and variant: enough to see what goes wrong."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RejectedRow:
-    """An answer that is no use, for a person to read. Only ever stored, never logged."""
-
-    row_id: str
-    split: Split
-    variant: str
-    sample: int
-    turn: int
-    status: RowStatus
-    detail: str
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

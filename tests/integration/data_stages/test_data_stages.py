@@ -15,8 +15,8 @@ from distillery.steps import CURATE, GENERATE, PREPARE, Step
 from distillery.summaries import CurationSummary, DataSummary
 from distillery.tasks import PromptVariant
 from distillery.verdicts import unpack_verdict
-from ray_jobs.curate.judging import CuratedRow, RejectedAnswer
-from ray_jobs.records import AnswerRow, GoldRow, PromptRow, RowStatus, Split, TargetRow
+from ray_jobs.curate.judging import CuratedRow
+from ray_jobs.records import AnswerRow, GoldRow, PromptRow, RejectedRow, RowStatus, Split, TargetRow
 from ray_jobs.step import commit_step, read_manifest
 from ray_jobs.storage.base import Storage
 from ray_jobs.storage.opening import open_storage
@@ -237,7 +237,7 @@ def test_curate_builds_the_arms_and_accounts_for_every_row(
     judged = load(storage, ref, "curated/train-ChainOfThought.parquet", CuratedRow, tmp_path)
     assert [row.row_id for row in judged] == [row.row_id for row in prompts]
     assert judged[0].reasons == ("they are added",)
-    rejected = load(storage, ref, "rejected.parquet", RejectedAnswer, tmp_path)
+    rejected = load(storage, ref, "rejected.parquet", RejectedRow, tmp_path)
     assert {row.text for row in rejected} == {"so many"}
     assert {row.status for row in rejected} == {RowStatus.UNPARSABLE}
     assert "so many" not in ran.log

@@ -15,8 +15,7 @@ from ray_jobs.generate.desk import EARLIER_TURN
 from ray_jobs.generate.dispatcher_actor import DispatcherActor
 from ray_jobs.generate.engine_actor import RayPort
 from ray_jobs.generate.fleet import POISON
-from ray_jobs.generate.tally import RejectedRow
-from ray_jobs.records import AnswerRow, Message, RowStatus, Split
+from ray_jobs.records import AnswerRow, Message, RejectedRow, RowStatus, Split
 from ray_jobs.tables import read_rows
 from tests.fragile_engine import make_fragile_engine
 from tests.integration.generate.outcomes import (

@@ -9,9 +9,18 @@ import pytest
 
 from distillery.errors import ExternalError, InvariantError
 from distillery.manifests import StepManifest
-from ray_jobs.curate.judging import CuratedRow, RejectedAnswer
+from ray_jobs.curate.judging import CuratedRow
 from ray_jobs.prepare.duplicates import DroppedRow, DropReason
-from ray_jobs.records import GoldRow, Message, PredictionRow, PromptRow, RowStatus, Split, TargetRow
+from ray_jobs.records import (
+    GoldRow,
+    Message,
+    PredictionRow,
+    PromptRow,
+    RejectedRow,
+    RowStatus,
+    Split,
+    TargetRow,
+)
 from ray_jobs.storage.opening import open_storage
 from ray_jobs.tables import load_rows, read_rows, store_rows, write_rows
 from tests.rows import make_answer
@@ -69,7 +78,7 @@ REAL_ROWS: list[Any] = [
     CuratedRow(
         row_id="a", split=Split.TRAIN, variant="Vanilla", status=RowStatus.OK, answers=("1",)
     ),
-    RejectedAnswer(
+    RejectedRow(
         row_id="a",
         split=Split.TRAIN,
         variant="Vanilla",
