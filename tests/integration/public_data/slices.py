@@ -20,13 +20,14 @@ NUM_TEST = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """One task's data and what is particular about its job. ``arm`` learns from the advanced
-    prompt, where the task has one."""
+    """One task's data and what is particular about its job. ``arms`` are also the
+    teacher's prompts. ``max_tokens`` bounds the teacher, ``answer_tokens`` the student."""
 
     task: TaskName
     dataset: Mapping[str, Any]
-    arm: Arm
+    arms: tuple[Arm, ...]
     max_tokens: int
+    answer_tokens: int = 8
     prompts: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -64,7 +65,7 @@ def _nli(source: Path, folder: Path) -> Slice:
             "validation": _write(folder / "validation.tsv", [header, *validation], fields),
             "test": _write(folder / "test.tsv", dev[: NUM_TEST + 1], fields),
         },
-        arm=Arm.CHAIN_OF_THOUGHT,
+        arms=(Arm.VANILLA, Arm.CHAIN_OF_THOUGHT),
         max_tokens=64,
         prompts={"maxReasonWords": 16},
     )
@@ -81,7 +82,7 @@ def _nlu_qa(source: Path, folder: Path) -> Slice:
             "validation": _write(folder / "validation.jsonl", dev[:NUM_VALIDATION], fields),
             "test": _write(folder / "test.jsonl", dev[256 : 256 + NUM_TEST], fields),
         },
-        arm=Arm.CHAIN_OF_THOUGHT,
+        arms=(Arm.CHAIN_OF_THOUGHT,),
         max_tokens=64,
         prompts={"maxReasonWords": 16},
     )
@@ -109,7 +110,7 @@ def _math(source: Path, folder: Path) -> Slice:
                 folder / "test.jsonl", test[:NUM_TEST], {"user": "question", "gold": "answer"}
             ),
         },
-        arm=Arm.CHAIN_OF_THOUGHT,
+        arms=(Arm.CHAIN_OF_THOUGHT,),
         max_tokens=64,
         # The test rows have no system message of their own; the chat rows have this one.
         prompts={"maxReasonWords": 16, "system": system},
@@ -128,8 +129,9 @@ def _summarization(source: Path, folder: Path) -> Slice:
             "test": _write(folder / "test.jsonl", test),
             "maxWords": 60,
         },
-        arm=Arm.CHAIN_OF_DENSITY,
+        arms=(Arm.CHAIN_OF_DENSITY,),
         max_tokens=96,
+        answer_tokens=24,
         prompts={"maxSummaryWords": 16, "densityRounds": 2},
     )
 
@@ -145,9 +147,10 @@ def _conversation(source: Path, folder: Path) -> Slice:
             "validation": _write(folder / "validation.jsonl", validation[NUM_TEST:]),
             "test": _write(folder / "test.jsonl", validation[:NUM_TEST]),
         },
-        arm=Arm.VANILLA,
+        arms=(Arm.VANILLA,),
         # A model of this size rambles on under the data's own system message.
         max_tokens=128,
+        answer_tokens=24,
         prompts={"system": "Reply in one short sentence."},
     )
 
@@ -155,7 +158,7 @@ def _conversation(source: Path, folder: Path) -> Slice:
 def make_document(piece: Slice, *, model: Path, storage: Mapping[str, Any]) -> dict[str, Any]:
     """The job: teacher and student are the same small model, trained for few steps, so that all of
     the path runs and nothing is learnt."""
-    variants = ["Vanilla"] if piece.arm == Arm.VANILLA else ["Vanilla", piece.arm.value]
+    arms = [arm.value for arm in piece.arms]
     engine = {"type": "vllm", "maxNumSeqs": 64, "kvCacheGib": 2, "enforceEager": True}
     return {
         "apiVersion": "distillery.dev/v1alpha1",
@@ -168,7 +171,7 @@ def make_document(piece: Slice, *, model: Path, storage: Mapping[str, Any]) -> d
             "teacher": {
                 "model": {"uri": str(model)},
                 "engine": {**engine, "structuredOutputs": True},
-                "prompts": variants,
+                "prompts": arms,
                 "sampling": {"temperature": 0, "topP": 1, "maxTokens": piece.max_tokens},
                 "minSuccessRatio": 0.05,
             },
@@ -187,10 +190,10 @@ def make_document(piece: Slice, *, model: Path, storage: Mapping[str, Any]) -> d
                         "precision": "fp32",
                         **piece.training,
                     },
-                    "arms": variants,
+                    "arms": arms,
                 }
             ],
-            "evaluation": {"engine": engine, "maxTokens": 8},
+            "evaluation": {"engine": engine, "maxTokens": piece.answer_tokens},
             "storage": dict(storage),
         },
     }

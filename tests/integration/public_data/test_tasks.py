@@ -44,7 +44,7 @@ def assert_complete(piece: Slice, folder: Path, printed: str) -> dict[str, Any]:
     """Every row of the table is there, over all test rows; returns the results."""
     results: dict[str, Any] = json.loads((folder / "run" / "results.json").read_text("utf-8"))
     rows = {(row["student"], row["arm"]): row for row in results["trials"]}
-    arms = {"Vanilla", piece.arm.value}
+    arms = {arm.value for arm in piece.arms}
     assert {arm for student, arm in rows if student == "teacher"} == arms
     assert {arm for student, arm in rows if student == "small"} >= {*arms, "Base"}
     assert {row["numRows"] for row in rows.values()} == {NUM_TEST}
