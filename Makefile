@@ -15,7 +15,7 @@ export DISTILLERY_TEST_DATA ?= $(abspath ../shared/data)
 # Two tests at a time: most of them wait for imports and starts (those on public data don't, they keep
 # both cores busy). One file stays in one process, for its servers; the order is drawn anew each time, and a failure is repeated with SEED=<the number>.
 SEED ?= $(shell date +%s)
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --random-order-seed=$(SEED)
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --random-order-seed=$(SEED) --durations=25
 
 .PHONY: help env env-dev env-data quickstart check test test-fast test-heavy test-data generated bench clean
 
@@ -70,7 +70,7 @@ test-heavy: env-dev ## The tests that start models and Ray alone
 	$(PYTEST) -m "heavy and not data"
 
 test-data: env-data ## What reads the public data sets: their quirks, and each task from end to end
-	$(BIN)/python -m pytest -m data
+	$(BIN)/python -m pytest --durations=10 -m data
 
 bench: env-dev ## Measure against the bare libraries (minutes); results are printed
 	$(BIN)/python -m benchmarks.generate

@@ -39,7 +39,7 @@ def loading(folder: Path, *, also: tuple[type[Exception], ...] = ()) -> Iterator
         if shortage is not None:
             raise shortage from error
         raise SpecError(
-            f"{str(folder)[-100:]}: the engine can't load this model, got {_first_line(error)}; "
+            f"{str(folder)[-80:]}: the engine can't load this model, got {_first_line(error)}; "
             "see the step's log for the whole text",
             reason="ModelUnreadable",
         ) from error
@@ -86,6 +86,6 @@ def _find_shortage(error: BaseException) -> ResourceError | None:
 
 
 def _first_line(error: BaseException) -> str:
-    """The error's type and the start of its text, without its address-like tail."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__} {lines[0][:90]}" if lines else type(error).__name__
+    """The error's type and the start of its text, so short that every message here fits."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__} {lines[0]}".strip()[:96]

@@ -154,25 +154,26 @@ def test_a_job_that_outlives_the_killed_command_is_taken_over(place: Place) -> N
 
 
 def test_a_job_of_another_job_file_is_stopped_before_anything_writes(place: Place) -> None:
-    place.write_script(generate={"until": str(place.gate)})
+    place.write_script(generate={"until": str(place.gate)}, curate={"outcome": "fail"})
     place.kill_command_while_generating()
     command = place.start("--set", "teacher.sampling.maxTokens=160")
     wait_for(command, lambda: place.journal.count("start generate") == 2)
     place.gate.touch()
     output, _ = command.communicate(timeout=DEADLINE_S)
-    assert command.returncode == 0, output
     assert "generate: stopping attempt 1, the job file has changed" in output
+    assert place.journal[-2:] == ["done generate", "start curate"], output
     assert not [line for line in place.journal if line.startswith("overlap")]
 
 
 def test_everything_killed_leaves_nothing_that_keeps_the_next_run_from_work(place: Place) -> None:
-    place.write_script(generate={"until": str(place.gate)})
+    place.write_script(generate={"until": str(place.gate)}, curate={"outcome": "fail"})
     record = place.kill_command_while_generating()
     for pid in record.find_processes():
         os.kill(pid, signal.SIGKILL)
     place.gate.touch()
     code, output = place.finish()
-    assert code == 0, output
+    assert code == 1
+    assert place.journal[-2:] == ["done generate", "start curate"], output
     assert not [line for line in place.journal if line.startswith("overlap")]
 
 

@@ -238,10 +238,15 @@ def test_killed_engine_is_replaced_and_nothing_is_missing(tmp_path: Path, teache
         while not is_over.wait(0.01):
             if len(list(segments.rglob("segments/*.parquet"))) < 3:
                 continue
-            for process in psutil.Process().children(recursive=True):
-                if "ray::EngineActor" in " ".join(process.cmdline()):
-                    process.kill()
-                    killed.append(process.pid)
+            engines = [
+                process
+                for process in psutil.Process().children(recursive=True)
+                if "ray::EngineActor" in " ".join(process.cmdline())
+            ]
+            # An engine of the test before may still be ending.
+            newest = max(engines, key=psutil.Process.create_time)
+            newest.kill()
+            killed.append(newest.pid)
             return
 
     killer = threading.Thread(target=kill_one)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery.errors import ExternalError, ResourceError, SpecError
+from distillery.errors import MAX_MESSAGE_CHARS, ExternalError, ResourceError, SpecError
 from ray_jobs.engines.failures import loading, running
 
 pytestmark = pytest.mark.heavy
@@ -73,3 +73,14 @@ def test_a_library_s_own_errors_are_turned_when_they_are_named() -> None:
 def test_the_tree_s_own_errors_pass() -> None:
     with pytest.raises(SpecError, match=r"^as it was$"), loading(Path("model")):
         raise SpecError("as it was")
+
+
+def test_a_long_path_and_a_long_text_make_no_message_too_long() -> None:
+    folder = Path("/models") / ("m" * 200)
+    for kind in (ValueError, MemoryError):
+        with pytest.raises((SpecError, ResourceError)) as e, loading(folder):
+            raise kind("t" * 300)
+        assert len(e.value.message) <= MAX_MESSAGE_CHARS
+    with pytest.raises(ExternalError) as e, running():
+        raise RuntimeError("t" * 300)
+    assert len(e.value.message) <= MAX_MESSAGE_CHARS
