@@ -14,7 +14,7 @@ from typing import Any
 from distillery.tasks import Arm, TaskName
 
 NUM_TRAIN = 65
-NUM_VALIDATION = 65
+NUM_VALIDATION = 16
 NUM_TEST = 64
 
 
@@ -105,7 +105,7 @@ def _math(source: Path, folder: Path) -> Slice:
         task=TaskName.MATH,
         dataset={
             "train": _write(folder / "train.jsonl", train[:NUM_TRAIN]),
-            "validation": _write(folder / "validation.jsonl", validation),
+            "validation": _write(folder / "validation.jsonl", validation[:NUM_VALIDATION]),
             "test": _write(
                 folder / "test.jsonl", test[:NUM_TEST], {"user": "question", "gold": "answer"}
             ),
@@ -144,13 +144,15 @@ def _conversation(source: Path, folder: Path) -> Slice:
         task=TaskName.CONVERSATION,
         dataset={
             "train": _write(folder / "train.jsonl", train[:NUM_TRAIN]),
-            "validation": _write(folder / "validation.jsonl", validation[NUM_TEST:]),
+            "validation": _write(
+                folder / "validation.jsonl", validation[NUM_TEST : NUM_TEST + NUM_VALIDATION]
+            ),
             "test": _write(folder / "test.jsonl", validation[:NUM_TEST]),
         },
         arms=(Arm.VANILLA,),
         # A model of this size rambles on under the data's own system message.
         max_tokens=128,
-        answer_tokens=24,
+        answer_tokens=12,
         prompts={"system": "Reply in one short sentence."},
     )
 
