@@ -12,13 +12,16 @@ from distillery.tasks import TaskName
 
 TEACHER = "teacher"
 CONSTANT = "constant"
+UNPARSABLE_RATE = "unparsable_rate"
+"""Among a trial's other metrics: answers that can't be read / all answers."""
 
 
 class TrialResult(Model):
     """One row of the table: a trial, an untrained base, a teacher prompt, or the constant answer.
 
     ``value`` is the task's primary metric as a fraction of all test rows (an answer that can't be
-    parsed is wrong), ``ci_low`` and ``ci_high`` its 95% bootstrap interval. ``seed`` is null for
+    parsed is wrong), ``ci_low`` and ``ci_high`` its 95% bootstrap interval. ``num_unparsable``
+    counts answers: several a row in CONVERSATION. ``seed`` is null for
     rows that were not trained. ``seconds`` is the time the answers took, ``num_tokens`` what was
     generated for them.
     """

@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.cli.progress_text import duration
-from distillery.results import Results, TrialResult
+from distillery.results import UNPARSABLE_RATE, Results, TrialResult
 
 
 def results_table(results: Results) -> Table:
@@ -24,14 +24,13 @@ def _order(trial: TrialResult) -> tuple[str, str, int]:
 
 
 def _cells(trial: TrialResult) -> tuple[str, ...]:
-    unparsable = trial.num_unparsable / trial.num_rows if trial.num_rows else 0.0
     return (
         trial.student,
         trial.arm,
         "" if trial.seed is None else str(trial.seed),
         f"{trial.value:.3f}",
         f"{trial.ci_low:.3f} to {trial.ci_high:.3f}",
-        f"{unparsable:.1%}",
+        f"{trial.other_metrics.get(UNPARSABLE_RATE, 0.0):.1%}",
         f"{trial.num_tokens:,}",
         duration(trial.seconds) if trial.seconds else "",
     )

@@ -5,7 +5,7 @@ Source: METHOD, Pitfalls (the numbers below are its).
 
 from collections.abc import Iterator
 
-from distillery.results import TEACHER, ArmResult, Comparison, TrialResult
+from distillery.results import TEACHER, UNPARSABLE_RATE, ArmResult, Comparison, TrialResult
 from distillery.tasks import Arm, PromptVariant, TaskName
 from ray_jobs.publish.gathering import Gathered
 
@@ -72,7 +72,7 @@ def _on_teacher(
 
 def _on_format(trials: tuple[TrialResult, ...]) -> Iterator[str]:
     for trial in trials:  # Pitfall 4.
-        share = trial.other_metrics.get("unparsable_rate", 0.0)
+        share = trial.other_metrics.get(UNPARSABLE_RATE, 0.0)
         if trial.arm == Arm.BASE and share > MUCH_UNREADABLE:
             yield (
                 f"{share:.0%} of {trial.student} Base answers could not be read: part of any gain "

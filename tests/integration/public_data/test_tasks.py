@@ -48,7 +48,7 @@ def assert_complete(piece: Slice, folder: Path, printed: str) -> dict[str, Any]:
     assert {arm for student, arm in rows if student == "teacher"} == arms
     assert {arm for student, arm in rows if student == "small"} >= {*arms, "Base"}
     assert {row["numRows"] for row in rows.values()} == {NUM_TEST}
-    assert all(0 <= row["numUnparsable"] <= NUM_TEST for row in rows.values())
+    assert all(0 <= row["otherMetrics"]["unparsable_rate"] <= 1 for row in rows.values())
     assert all(row["ciLow"] <= row["value"] <= row["ciHigh"] for row in rows.values())
     report = (folder / "run" / "report.html").read_text("utf-8")
     assert report.count("<svg") + report.count("<img") >= 3
