@@ -11,7 +11,8 @@ from ray_jobs.progress import Reporter
 from ray_jobs.train.board import Board, BoardReader
 from ray_jobs.train.failures import choose_error
 from ray_jobs.train.options import worker_environment
-from ray_jobs.train.worker import WorkerPlan, run_worker
+from ray_jobs.train.trial_tasks import WorkerPlan
+from ray_jobs.train.worker import run_worker
 
 
 def connect_ray() -> None:

@@ -11,7 +11,7 @@ from ray_jobs.storage.artefacts import upload_folder
 from ray_jobs.storage.opening import open_storage
 from ray_jobs.train.checkpoints import checkpoint_folder, copy_weights
 from ray_jobs.train.recorder import write_curve
-from ray_jobs.train.worker import Trained, TrialTask, WorkerPlan
+from ray_jobs.train.trial_tasks import Trained, TrialTask, WorkerPlan
 
 PACKAGES = ("accelerate", "datasets", "peft", "ray", "torch", "transformers", "trl")
 _OUTPUT_FOLDER = "output"

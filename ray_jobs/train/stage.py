@@ -20,7 +20,7 @@ from ray_jobs.tables import find_artefact, load_rows
 from ray_jobs.train.examples import ArmExamples, join_examples, render_rows
 from ray_jobs.train.preflight import Preflight, check_examples, check_template, select_short
 from ray_jobs.train.schedule import count_steps, split_batch
-from ray_jobs.train.worker import TrialTask, WorkerPlan
+from ray_jobs.train.trial_tasks import TrialTask, WorkerPlan
 
 _SPLITS = (Split.TRAIN, Split.VALIDATION)
 
