@@ -23,6 +23,7 @@ from ray_jobs.storage.opening import open_storage
 from ray_jobs.tables import load_rows, store_rows
 from tests.builders import make_job
 from tests.integration.data_stages.conftest import Ran, RunStage
+from tests.killed_writes import walk_kills
 from tests.rows import make_answer, make_prepare_config, sum_rows, write_sums
 
 pytestmark = pytest.mark.heavy
@@ -241,6 +242,21 @@ def test_curate_builds_the_arms_and_accounts_for_every_row(
     assert {row.text for row in rejected} == {"so many"}
     assert {row.status for row in rejected} == {RowStatus.UNPARSABLE}
     assert "so many" not in ran.log
+
+
+def test_prepare_and_curate_killed_before_any_write_are_not_finished(
+    tmp_path: Path, model_folder: Path, run_stage: RunStage
+) -> None:
+    job = make_local_job(tmp_path, model_folder)
+    storage, store = open_storage(job.spec.storage.uri), tmp_path / "store"
+    # 3 splits of prompts and gold at least, and the manifest.
+    assert walk_kills(make_prepare_config(tmp_path, job), tmp_path, store) >= 5
+    _, verdict = prepare(run_stage, tmp_path, job)
+    generate = config_for(GENERATE, job, verdict, tmp_path)
+    answers = answer_rows(storage, verdict.dataset, tmp_path)
+    made = commit_answers(storage, generate.context.prefix, answers, tmp_path)
+    found = verdict.model_copy(update={"finished": {"generate": made}})
+    assert walk_kills(config_for(CURATE, job, found, tmp_path), tmp_path, store) >= 5
 
 
 def test_too_few_usable_answers_stop_the_job_and_leave_the_examples(

@@ -16,6 +16,7 @@ from ray_jobs.publish.stage import run
 from ray_jobs.step import StepResult
 from ray_jobs.storage.hashing import HashingReader
 from tests.builders import make_document
+from tests.killed_writes import walk_kills
 from tests.publish_builders import (
     BASE,
     PLANTED,
@@ -378,3 +379,10 @@ def test_dialogues_are_measured_by_turn_and_need_no_gold(tmp_path: Path) -> None
     assert made.comparison("Vanilla", "Base", None)["difference"] == pytest.approx(0.375)
     assert any("the teacher's own row is 1 by definition" in n for n in made.document["notes"])
     jsonschema.validate(made.document, results_schema())
+
+
+@pytest.mark.heavy
+def test_a_publish_killed_before_any_write_is_not_finished(tmp_path: Path) -> None:
+    upstream = make_published(tmp_path)
+    assert walk_kills(upstream.config, tmp_path, tmp_path / "store") >= 5
+    assert upstream.published("report.html")
