@@ -18,6 +18,11 @@ NUM_VALIDATION = 16
 NUM_TEST = 64
 
 
+LORA = {"type": "lora", "rank": 4, "targetModules": ["q_proj", "v_proj"]}
+FULL = {"type": "full"}
+"""Its answers need no adapter, which vLLM is slow with on a CPU."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slice:
     """One task's data and what is particular about its job. ``arms`` are also the
@@ -26,10 +31,10 @@ class Slice:
     task: TaskName
     dataset: Mapping[str, Any]
     arms: tuple[Arm, ...]
+    method: Mapping[str, Any]
     max_tokens: int
     answer_tokens: int = 8
     prompts: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_slice(task: TaskName, data: Path, folder: Path) -> Slice:
@@ -66,6 +71,7 @@ def _nli(source: Path, folder: Path) -> Slice:
             "test": _write(folder / "test.tsv", dev[: NUM_TEST + 1], fields),
         },
         arms=(Arm.VANILLA, Arm.CHAIN_OF_THOUGHT),
+        method=LORA,
         max_tokens=64,
         prompts={"maxReasonWords": 16},
     )
@@ -83,6 +89,7 @@ def _nlu_qa(source: Path, folder: Path) -> Slice:
             "test": _write(folder / "test.jsonl", dev[256 : 256 + NUM_TEST], fields),
         },
         arms=(Arm.CHAIN_OF_THOUGHT,),
+        method=LORA,
         max_tokens=64,
         prompts={"maxReasonWords": 16},
     )
@@ -111,6 +118,7 @@ def _math(source: Path, folder: Path) -> Slice:
             ),
         },
         arms=(Arm.CHAIN_OF_THOUGHT,),
+        method=FULL,
         max_tokens=64,
         # The test rows have no system message of their own; the chat rows have this one.
         prompts={"maxReasonWords": 16, "system": system},
@@ -130,6 +138,7 @@ def _summarization(source: Path, folder: Path) -> Slice:
             "maxWords": 60,
         },
         arms=(Arm.CHAIN_OF_DENSITY,),
+        method=FULL,
         max_tokens=96,
         answer_tokens=24,
         prompts={"maxSummaryWords": 16, "densityRounds": 2},
@@ -150,6 +159,7 @@ def _conversation(source: Path, folder: Path) -> Slice:
             "test": _write(folder / "test.jsonl", validation[:NUM_TEST]),
         },
         arms=(Arm.VANILLA,),
+        method=FULL,
         # A model of this size rambles on under the data's own system message.
         max_tokens=128,
         answer_tokens=12,
@@ -181,7 +191,7 @@ def make_document(piece: Slice, *, model: Path, storage: Mapping[str, Any]) -> d
                 {
                     "name": "small",
                     "model": {"uri": str(model)},
-                    "method": {"type": "lora", "rank": 4, "targetModules": ["q_proj", "v_proj"]},
+                    "method": dict(piece.method),
                     "workers": {"replicas": 1, "cpus": 2},
                     "training": {
                         "maxSteps": 2,
@@ -190,7 +200,6 @@ def make_document(piece: Slice, *, model: Path, storage: Mapping[str, Any]) -> d
                         "maxLength": 1024,
                         "evalSteps": 2,
                         "precision": "fp32",
-                        **piece.training,
                     },
                     "arms": arms,
                 }
