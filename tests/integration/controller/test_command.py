@@ -173,7 +173,9 @@ def test_everything_killed_leaves_nothing_that_keeps_the_next_run_from_work(plac
     place.gate.touch()
     code, output = place.finish()
     assert code == 1
-    assert place.journal[-2:] == ["done generate", "start curate"], output
+    # Whoever had the gate seen before the kill has finished by then.
+    assert place.journal[-1] == "start curate", output
+    assert "done generate" in place.journal
     assert not [line for line in place.journal if line.startswith("overlap")]
 
 
