@@ -94,7 +94,7 @@ class RayLauncher:
                 entrypoint=f"exec {command}",
                 env_vars={CONFIG_VARIABLE: json.dumps(document)},
                 metadata={
-                    "name": f"{context.job} {attempt.step} attempt {attempt.number}",
+                    "job_name": f"{context.job} {attempt.step} attempt {attempt.number}",
                     "job": context.job,
                     "namespace": context.namespace,
                     "stage": config.stage,

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from controller.launchers.local_cluster import ClusterRecord
 from controller.launchers.owned_processes import find_processes
@@ -67,6 +68,18 @@ def test_a_step_runs_and_its_outcome_is_read_from_the_log(
         Outcome(state=OutcomeState.SUCCEEDED, reason="Ö"),
     )
     assert "distillery.outcome" in (tmp_path / "logs" / "prepare-1.log").read_text("utf-8")
+
+
+def test_the_dashboard_names_a_step(ray_cluster: ClusterRecord, tmp_path: Path) -> None:
+    launcher = make_launcher(ray_cluster, tmp_path, "")
+    observe_end(launcher, launch(launcher, "named"))
+    answer = requests.get(
+        f"{ray_cluster.address}/api/jobs/named",
+        headers={"Authorization": f"Bearer {ray_cluster.read_token()}"},
+        timeout=10,
+    )
+    # Ray shows this key of the metadata as the job's name.
+    assert answer.json()["metadata"]["job_name"] == "sums prepare attempt 1"
 
 
 def test_a_submission_id_runs_once(ray_cluster: ClusterRecord, tmp_path: Path) -> None:
