@@ -15,14 +15,6 @@ from ray_jobs.train.trial_tasks import WorkerPlan
 from ray_jobs.train.worker import run_worker
 
 
-def connect_ray() -> None:
-    """Joins the cluster this driver runs in, or starts one on this machine where there is none."""
-    import ray
-
-    if not ray.is_initialized():
-        ray.init(include_dashboard=None, log_to_driver=True)
-
-
 def make_board() -> object:
     """The actor that workers tell their progress."""
     import ray

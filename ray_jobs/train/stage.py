@@ -12,6 +12,7 @@ from distillery.stage_configs import TargetSet, TrainConfig
 from distillery.steps import CURATE
 from distillery.tasks import Arm
 from distillery.trials import TrialRef, trial_hash
+from ray_jobs.cluster import connect
 from ray_jobs.models import fetch_model, model_cache
 from ray_jobs.records import Split, TargetRow
 from ray_jobs.rendering import Renderer
@@ -81,7 +82,7 @@ def _train(
 ) -> None:
     import ray
 
-    from ray_jobs.train.group import connect_ray, make_board, run_group
+    from ray_jobs.train.group import make_board, run_group
 
     inputs, context = config.inputs, config.context
     folder = fetch_model(inputs.student, context.storage, model_cache(context))
@@ -95,7 +96,7 @@ def _train(
     }
     tasks = _build_tasks(config, waiting, ready)
     tools.reporter.phase(Phase.LOADING_WEIGHTS)
-    connect_ray()
+    connect()
     plan = WorkerPlan(
         config=config,
         tasks=tuple(tasks),
