@@ -13,6 +13,15 @@ from typing import Any
 MAX_MESSAGE_CHARS = 256
 
 
+def word(place: str, problem: str) -> str:
+    """``<place>: <problem>`` within the length of a message; a long place loses its middle."""
+    spare = MAX_MESSAGE_CHARS - len(problem) - len(": ")
+    if len(place) > spare:
+        half = max(0, spare - 3) // 2
+        place = f"{place[:half]}...{place[len(place) - half :]}"
+    return f"{place}: {problem}"[:MAX_MESSAGE_CHARS]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing wrong with a specification: ``path`` is dotted from the document's root."""

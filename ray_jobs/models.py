@@ -22,7 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from distillery.errors import SpecError
+from distillery.errors import SpecError, word
 from distillery.manifests import canonical_json, sha256_hex
 from distillery.spec.job import StorageSpec
 from distillery.spec.teacher import ModelRef
@@ -31,7 +31,7 @@ from ray_jobs.engines.model_folder import check_model_folder
 from ray_jobs.hub import MODEL_SCHEME, fetch_snapshot, list_model_files
 from ray_jobs.rendering import RENDERER_VERSION, Renderer
 from ray_jobs.storage.base import Storage, StoredObject
-from ray_jobs.storage.faults import os_faults, word
+from ray_jobs.storage.faults import os_faults
 from ray_jobs.storage.opening import open_storage
 from ray_jobs.storage.receiving import receive, write_chunks
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from distillery.errors import DistilleryError, ExternalError, SpecError, TransientError
+from distillery.errors import DistilleryError, ExternalError, SpecError, TransientError, word
 from distillery.manifests import (
     Artefact,
     ManifestRef,
@@ -29,7 +29,7 @@ from distillery.stage_configs import CONFIG_VARIABLE, StageConfig, StepContext, 
 from ray_jobs.progress import Reporter
 from ray_jobs.storage.artefacts import commit_manifest
 from ray_jobs.storage.base import Storage
-from ray_jobs.storage.faults import os_faults, word
+from ray_jobs.storage.faults import os_faults
 from ray_jobs.storage.opening import open_storage
 
 _LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distillery.errors import DistilleryError, ExternalError, ResourceError, SpecError
+from distillery.errors import DistilleryError, ExternalError, ResourceError, SpecError, word
 
 _OUT_OF_MEMORY_TYPES = ("OutOfMemoryError", "MemoryError")
 _OUT_OF_MEMORY_WORDS = (
@@ -39,8 +39,11 @@ def loading(folder: Path, *, also: tuple[type[Exception], ...] = ()) -> Iterator
         if shortage is not None:
             raise shortage from error
         raise SpecError(
-            f"{str(folder)[-80:]}: the engine can't load this model, got {_first_line(error)}; "
-            "see the step's log for the whole text",
+            word(
+                str(folder),
+                f"the engine can't load this model, got {_first_line(error)}; "
+                "see the step's log for the whole text",
+            ),
             reason="ModelUnreadable",
         ) from error
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from distillery.errors import SpecError
+from distillery.errors import SpecError, word
 from ray_jobs.engines.answers import (
     cut_at_stop,
     cut_reason,
@@ -73,9 +73,12 @@ def _refuse_gaps(folder: Path, tensors: Sequence[Any]) -> None:
     """Transformers would fill absent weights with random numbers and only log it."""
     if tensors:
         raise SpecError(
-            f"{str(folder)[-100:]}: the weights must hold every tensor of the model, "
-            f"got {len(tensors)} missing or of another shape ({str(tensors[0])[:60]}); "
-            "copy the model again",
+            word(
+                str(folder),
+                "the weights must hold every tensor of the model, got "
+                f"{len(tensors)} missing or of another shape ({str(tensors[0])[:60]}); "
+                "copy the model again",
+            ),
             reason="ModelUnreadable",
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from distillery.errors import SpecError
+from distillery.errors import SpecError, word
 from distillery.manifests import canonical_json, sha256_hex
 from distillery.spec.dataset import DataFormat, DataSource
 from distillery.spec.job import StorageSpec
@@ -17,7 +17,7 @@ from ray_jobs.prepare.hub_data import read_hub_rows
 from ray_jobs.prepare.problems import RowProblems
 from ray_jobs.prepare.readers import UNREADABLE, RawRow, choose_format, read_file
 from ray_jobs.records import Split
-from ray_jobs.storage.faults import os_faults, word
+from ray_jobs.storage.faults import os_faults
 from ray_jobs.storage.hashing import hash_file
 from ray_jobs.storage.opening import open_object
 

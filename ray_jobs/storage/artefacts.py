@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from distillery.errors import InvariantError, SpecError
+from distillery.errors import InvariantError, SpecError, word
 from distillery.manifests import Artefact
 from ray_jobs.storage.base import OnBytes, Storage
-from ray_jobs.storage.faults import os_faults, word
+from ray_jobs.storage.faults import os_faults
 from ray_jobs.storage.keys import check_key, join_key
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from distillery.errors import MAX_MESSAGE_CHARS, DistilleryError, ExternalError, ResourceError
+from distillery.errors import DistilleryError, ExternalError, ResourceError, word
 
 
 class Reason(StrEnum):
@@ -28,15 +28,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_FOLDER = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
-
-
-def word(place: str, problem: str) -> str:
-    """``<place>: <problem>`` within the length of a message; a long place loses its middle."""
-    spare = MAX_MESSAGE_CHARS - len(problem) - len(": ")
-    if len(place) > spare:
-        half = max(0, spare - 3) // 2
-        place = f"{place[:half]}...{place[len(place) - half :]}"
-    return f"{place}: {problem}"[:MAX_MESSAGE_CHARS]
 
 
 def object_missing(place: str) -> ExternalError:

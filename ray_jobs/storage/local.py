@@ -15,15 +15,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from distillery.errors import ExternalError
+from distillery.errors import ExternalError, word
 from ray_jobs.storage.base import OnBytes, StoredObject
-from ray_jobs.storage.faults import (
-    Reason,
-    checksum_mismatch,
-    os_faults,
-    read_faults,
-    word,
-)
+from ray_jobs.storage.faults import Reason, checksum_mismatch, os_faults, read_faults
 from ray_jobs.storage.hashing import HashingReader, iterate_chunks
 from ray_jobs.storage.keys import TEMP_FOLDER, check_key
 from ray_jobs.storage.receiving import part_file, receive, sync, write_chunks

@@ -3,9 +3,9 @@
 import uuid
 from collections.abc import Callable
 
-from distillery.errors import ExternalError
+from distillery.errors import ExternalError, word
 from ray_jobs.storage.base import Storage
-from ray_jobs.storage.faults import Reason, word
+from ray_jobs.storage.faults import Reason
 from ray_jobs.storage.keys import join_key
 
 _FIRST = b"distillery probe, first writer\n"

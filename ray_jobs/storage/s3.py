@@ -21,9 +21,9 @@ from typing import IO, Any, cast
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from distillery.errors import ExternalError
+from distillery.errors import ExternalError, word
 from ray_jobs.storage.base import OnBytes, StoredObject
-from ray_jobs.storage.faults import Reason, checksum_mismatch, os_faults, word
+from ray_jobs.storage.faults import Reason, checksum_mismatch, os_faults
 from ray_jobs.storage.hashing import hash_file, iterate_chunks
 from ray_jobs.storage.keys import check_key, join_key
 from ray_jobs.storage.receiving import receive

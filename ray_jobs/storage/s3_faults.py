@@ -21,8 +21,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from distillery.errors import DistilleryError, ExternalError
-from ray_jobs.storage.faults import Reason, object_missing, word
+from distillery.errors import DistilleryError, ExternalError, word
+from ray_jobs.storage.faults import Reason, object_missing
 
 _DENIED_STATUS = (401, 403)
 _CHANGED_STATUS = 412

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from distillery.errors import DistilleryError, ExternalError, ResourceError
-from ray_jobs.storage.faults import Reason, os_faults, read_faults, word
+from distillery.errors import DistilleryError, ExternalError, ResourceError, word
+from ray_jobs.storage.faults import Reason, os_faults, read_faults
 
 
 @pytest.mark.parametrize(
