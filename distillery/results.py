@@ -21,9 +21,8 @@ class TrialResult(Model):
 
     ``value`` is the task's primary metric as a fraction of all test rows (an answer that can't be
     parsed is wrong), ``ci_low`` and ``ci_high`` its 95% bootstrap interval. ``num_unparsable``
-    counts answers: several a row in CONVERSATION. ``seed`` is null for
-    rows that were not trained. ``seconds`` is the time the answers took, ``num_tokens`` what was
-    generated for them.
+    counts answers: several a row in CONVERSATION. ``seed`` is null for rows that were not trained.
+    ``seconds`` is the time the answers took, ``num_tokens`` what was generated for them.
     """
 
     student: str

@@ -24,13 +24,14 @@ def _order(trial: TrialResult) -> tuple[str, str, int]:
 
 
 def _cells(trial: TrialResult) -> tuple[str, ...]:
+    unparsable = trial.other_metrics.get(UNPARSABLE_RATE)
     return (
         trial.student,
         trial.arm,
         "" if trial.seed is None else str(trial.seed),
         f"{trial.value:.3f}",
         f"{trial.ci_low:.3f} to {trial.ci_high:.3f}",
-        f"{trial.other_metrics.get(UNPARSABLE_RATE, 0.0):.1%}",
+        "" if unparsable is None else f"{unparsable:.1%}",
         f"{trial.num_tokens:,}",
         duration(trial.seconds) if trial.seconds else "",
     )

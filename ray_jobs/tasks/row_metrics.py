@@ -8,6 +8,7 @@ row whose answer can't be parsed carries its quality metrics as 0 and no descrip
 from collections.abc import Sequence
 
 from distillery.errors import InvariantError
+from distillery.results import UNPARSABLE_RATE
 from ray_jobs.records import PredictionRow, RowStatus
 
 
@@ -24,7 +25,7 @@ def mean_scores(
     for name in also_parsable:
         if name in of_parsable:
             means[f"{name}_parsable"] = of_parsable[name]
-    means["unparsable_rate"] = (len(predictions) - len(parsable)) / len(predictions)
+    means[UNPARSABLE_RATE] = (len(predictions) - len(parsable)) / len(predictions)
     return means
 
 
