@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.manifests import StepManifest, sha256_hex
-from distillery.stage_configs import StageConfig
+from distillery.stage_configs import StageConfig, parse_stage_config
 from ray_jobs.step import main
 from ray_jobs.storage.local import LocalStorage
 from tests.processes import REPOSITORY
@@ -43,15 +43,15 @@ def walk_kills(config: StageConfig, folder: Path, store: Path) -> int:
 
 
 def _walk(stage: str, config: str, store: Path) -> int:
-    module = importlib.import_module(f"ray_jobs.{stage}.__main__")
-    run, config_type = module.run, _config_type(module)
+    module = importlib.import_module(f"ray_jobs.{stage}.stage")
+    config_type = type(parse_stage_config(Path(config).read_text("utf-8")))
     before = _whole_manifests(store)
     kills = 0
     while True:
         pid = os.fork()
         if pid == 0:
             _die_before(kills + 1)
-            os._exit(main(config_type, run, ["--config", config]))
+            os._exit(main(config_type, module.run, ["--config", config]))
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         found = _whole_manifests(store)
         if status == 0:
@@ -60,11 +60,6 @@ def _walk(stage: str, config: str, store: Path) -> int:
         assert status == -signal.SIGKILL, f"attempt {kills + 1} ended with {status}"
         assert found == before, f"write {kills + 1} was to come, and the step counts as finished"
         kills += 1
-
-
-def _config_type(module: Any) -> Any:
-    (name,) = [name for name in vars(module) if name.endswith("Config")]
-    return getattr(module, name)
 
 
 def _die_before(write: int) -> None:

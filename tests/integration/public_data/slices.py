@@ -17,7 +17,6 @@ NUM_TRAIN = 65
 NUM_VALIDATION = 16
 NUM_TEST = 64
 
-
 LORA = {"type": "lora", "rank": 4, "targetModules": ["q_proj", "v_proj"]}
 FULL = {"type": "full"}
 """Its answers need no adapter, which vLLM is slow with on a CPU."""

@@ -73,7 +73,7 @@ def test_a_task_runs_from_public_data_to_a_report(
         assert {row["arm"] for row in results["trials"]} <= {"Vanilla", "Base", "Constant"}
 
 
-def test_a_task_runs_with_everything_in_s3(data: Path, smollm2: Path, tmp_path: Path) -> None:
+def test_a_task_runs_with_its_storage_in_s3(data: Path, smollm2: Path, tmp_path: Path) -> None:
     piece = make_slice(TaskName.NLU_QA, data, tmp_path / "data")
     (tmp_path / "s3").mkdir()
     with running_s3(tmp_path / "s3") as server:

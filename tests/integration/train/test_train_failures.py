@@ -21,11 +21,9 @@ from tests.integration.train.jobs import (
     read_step,
     train,
 )
-from tests.processes import REPOSITORY, kill_tree
+from tests.processes import REPOSITORY, kill_tree, wait_for
 
 pytestmark = pytest.mark.heavy
-
-POLL_S = 0.02
 
 
 def start_step(config: TrainConfig, folder: Path) -> subprocess.Popen[bytes]:
@@ -43,16 +41,6 @@ def start_step(config: TrainConfig, folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def wait_for_checkpoint(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Returns once a whole checkpoint lies in ``folder``."""
-    while not list(folder.glob("checkpoint-*/complete.json")):
-        try:
-            code = process.wait(timeout=POLL_S)
-        except subprocess.TimeoutExpired:
-            continue
-        pytest.fail(f"the step ended with {code} before its first checkpoint")
-
-
 @pytest.mark.usefixtures("ray_session")
 def test_killed_training_goes_on_without_a_break_in_the_curve(
     tmp_path: Path, student: Path
@@ -65,7 +53,7 @@ def test_killed_training_goes_on_without_a_break_in_the_curve(
     config = make_config(place, method=method, training=training)
     folder = trial_folder(config, _only_hash(config))
     process = start_step(config, tmp_path)
-    wait_for_checkpoint(process, folder)
+    wait_for(process, lambda: any(folder.glob("checkpoint-*/complete.json")))
     kill_tree(process.pid)
     process.wait()
     assert not (Path(place.root) / "storage" / config.context.prefix).exists()
