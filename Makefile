@@ -12,8 +12,9 @@ export HF_HUB_OFFLINE ?= 1
 # The folder of the public data sets that `make test-data` reads, where there is one.
 export DISTILLERY_TEST_DATA ?= $(abspath ../shared/data)
 
-# Two tests at a time: most of them wait for imports and starts (those on public data don't, they keep
-# both cores busy). One file stays in one process, for its servers; the order is drawn anew each time, and a failure is repeated with SEED=<the number>.
+# Two tests at a time, for starts and imports use one core each (those on public data keep both busy
+# and run alone). One file stays in one process, for its servers. The order is drawn anew each time;
+# SEED=<the number printed> repeats it.
 SEED ?= $(shell date +%s)
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --random-order-seed=$(SEED) --durations=25
 

@@ -1,9 +1,9 @@
 """Seconds of each stage of a finished run, and how many of them are not work.
 
 ``python -m benchmarks.stages runs/quickstart``. A stage's seconds are the controller's, from the
-Ray job's start to its end; its work is what the stages themselves timed: answers generated, steps
-trained. The rest is start-up: Ray's processes, imports, weights and engines loading. Prepare,
-curate and publish time no work: for them all seconds stand as one.
+Ray job's start to its end, all attempts together; its work is what the stages themselves timed:
+answers generated, steps trained. The rest is start-up: Ray's processes, imports, weights and
+engines loading. Prepare, curate and publish time no work: for them all seconds stand as one.
 """
 
 import argparse
@@ -32,12 +32,16 @@ def main() -> None:
     workdir = parser.parse_args().workdir
     results = Results.model_validate(json.loads((workdir / "results.json").read_text("utf-8")))
     work = work_by_step(results.costs)
-    sys.stdout.write("| stage | seconds | work | not work |\n|---|---|---|---|\n")
+    seconds: dict[str, float] = {}
     for attempt in read_state(workdir, job=results.job).attempts:
-        seconds = (attempt.ended_at or attempt.started_at) - attempt.started_at
-        done = work.get(attempt.step)
-        parts = f"{done:.1f} | {seconds - done:.1f}" if done is not None else "- | -"
-        sys.stdout.write(f"| {attempt.step} | {seconds:.1f} | {parts} |\n")
+        if attempt.ended_at is not None:
+            took = attempt.ended_at - attempt.started_at
+            seconds[attempt.step] = seconds.get(attempt.step, 0.0) + took
+    sys.stdout.write("| stage | seconds | work | not work |\n|---|---|---|---|\n")
+    for step, total in seconds.items():
+        done = work.get(step)
+        parts = f"{done:.1f} | {total - done:.1f}" if done is not None else "- | -"
+        sys.stdout.write(f"| {step} | {total:.1f} | {parts} |\n")
 
 
 if __name__ == "__main__":
