@@ -49,9 +49,13 @@ def judge(answer: StoredAnswer, *, max_tokens: int, window: int | None) -> RowSt
         return RowStatus.OK if answer.num_tokens <= max_tokens else RowStatus.TRUNCATED
     if answer.num_tokens >= max_tokens:
         return RowStatus.TRUNCATED
-    is_final = answer.finish_reason == FinishReason.CONTEXT and (
-        window is None or window <= answer.max_model_len
-    )
+    is_window_cut = answer.finish_reason == FinishReason.CONTEXT
+    if window is None:
+        is_final = is_window_cut
+    else:
+        # A cut by a token limit is as final, once it fills all that this window has.
+        num_filled = answer.num_prompt_tokens + answer.num_tokens
+        is_final = window <= (answer.max_model_len if is_window_cut else num_filled)
     return RowStatus.TRUNCATED if is_final else None
 
 

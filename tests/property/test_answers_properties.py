@@ -75,17 +75,18 @@ def test_an_answer_generated_for_a_limit_serves_it_whatever_else_is_stored(
     fresh: StoredAnswer, others: list[Held], max_tokens: int
 ) -> None:
     # What an engine gives for this limit: at its end, at the limit, or at its window's end.
-    num_tokens = min(fresh.num_tokens, max_tokens)
-    finish = fresh.finish_reason
-    if finish == FinishReason.LENGTH:
-        num_tokens = max_tokens
+    window, num_prompt_tokens = 9, fresh.num_prompt_tokens
+    num_tokens = min(max_tokens, window - num_prompt_tokens)
+    finish = FinishReason.LENGTH if num_tokens == max_tokens else FinishReason.CONTEXT
+    if fresh.finish_reason == FinishReason.STOP:
+        num_tokens, finish = min(fresh.num_tokens, num_tokens), FinishReason.STOP
     made = StoredAnswer(
         key="k",
         text="new",
         finish_reason=finish,
-        num_prompt_tokens=4,
+        num_prompt_tokens=num_prompt_tokens,
         num_tokens=num_tokens,
-        max_model_len=9,
+        max_model_len=window,
     )
     index = AnswerIndex()
     index.add("9", [made])
@@ -95,4 +96,4 @@ def test_an_answer_generated_for_a_limit_serves_it_whatever_else_is_stored(
             index.add(other.segment, [other.answer])
     winning = index.get("k")
     assert winning is not None
-    assert judge(winning, max_tokens=max_tokens, window=9) is not None
+    assert judge(winning, max_tokens=max_tokens, window=window) is not None

@@ -41,6 +41,18 @@ def test_what_a_window_cut_is_asked_again_only_in_a_larger_window(
 
 
 @pytest.mark.parametrize(
+    ("window", "want_status"),
+    [(49, RowStatus.TRUNCATED), (50, RowStatus.TRUNCATED), (51, None)],
+)
+def test_a_limit_cut_is_asked_again_only_if_the_window_has_room(
+    window: int, want_status: RowStatus | None
+) -> None:
+    # A window of 50 can't give more than the 40 tokens that are stored, however high the limit.
+    answer = make_answer(finish_reason=LENGTH, num_prompt_tokens=10, num_tokens=40)
+    assert judge(answer, max_tokens=100, window=window) == want_status
+
+
+@pytest.mark.parametrize(
     ("loser", "want"),
     [
         pytest.param(
