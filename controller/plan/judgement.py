@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from controller.plan.snapshot import Attempt, RayStatus, Snapshot
 from distillery.conditions import Reason
+from distillery.errors import InvariantError
 from distillery.manifests import ManifestRef
 from distillery.progress import OutcomeState
 from distillery.spec.job import FailurePolicy
@@ -25,6 +24,7 @@ from distillery.steps import (
     train_step,
     upstream_of,
 )
+from distillery.verdicts import unpack_verdict
 
 FIRST_BACKOFF_S = 5.0
 MAX_BACKOFF_S = 300.0
@@ -120,8 +120,8 @@ def _verdict(snapshot: Snapshot) -> PrepareVerdict | None:
         if attempt.is_live or failure_of(attempt) is not None or attempt.outcome is None:
             return None
         try:
-            return PrepareVerdict.model_validate(attempt.outcome.summary)
-        except ValidationError:
+            return unpack_verdict(attempt.outcome.summary, snapshot.job.spec)
+        except InvariantError:
             return None
     return None
 

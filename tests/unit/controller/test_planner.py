@@ -8,6 +8,7 @@ from controller.plan.snapshot import Attempt, RayStatus, Snapshot
 from distillery.conditions import ConditionStatus, ConditionType
 from distillery.spec.job import DistillationJob
 from distillery.status import StepState
+from distillery.verdicts import pack_verdict
 from tests.attempts import (
     NOW,
     make_attempt,
@@ -18,6 +19,7 @@ from tests.attempts import (
     make_snapshot,
 )
 from tests.builders import MINIMAL_JOB, make_job
+from tests.verdicts import make_job_at_bounds, make_whole_verdict
 
 
 def two_students(**changes: object) -> DistillationJob:
@@ -153,6 +155,15 @@ def test_a_verdict_that_cannot_be_read_fails_prepare() -> None:
     decided = decide(make_ended("prepare", make_outcome("prepare", summary={"odd": 1})))
     assert decided.status.stages[0].reason == "VerdictUnreadable"
     assert "make controller and stages the same version" in decided.status.stages[0].message
+
+
+def test_a_verdict_too_long_to_be_plain_is_read_all_the_same() -> None:
+    job = make_job_at_bounds()
+    packed = pack_verdict(make_whole_verdict(job))
+    assert packed != make_whole_verdict(job).dump()
+    decided = decide(make_ended("prepare", make_outcome("prepare", summary=packed)), job=job)
+    states = {stage.state for stage in decided.status.stages}
+    assert states == {StepState.DONE}
 
 
 def test_a_failed_student_leaves_the_others_and_publish_says_so() -> None:
