@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.plan.snapshot import Attempt, RayStatus, Snapshot
+from controller.plan.snapshot import Attempt, Failure, RayStatus, Snapshot
 from distillery.conditions import Reason
 from distillery.errors import InvariantError
 from distillery.manifests import ManifestRef
@@ -65,15 +65,6 @@ class Judgement:
         return tuple(each for each in self.steps.values() if each.state == StepState.FAILED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """How an attempt failed."""
-
-    reason: str
-    message: str
-    retriable: bool
-
-
 def judge(snapshot: Snapshot) -> Judgement:
     """What has become of each step, and what is known."""
     verdict = _verdict(snapshot)
@@ -91,7 +82,7 @@ def failure_of(attempt: Attempt) -> Failure | None:
     ended without an outcome was killed, by the system for want of memory or by somebody.
     """
     outcome = attempt.outcome
-    if attempt.ray_status == RayStatus.STOPPED:
+    if attempt.ray_status == RayStatus.STOPPED and attempt.evidence is None:
         return Failure(
             reason=Reason.STOPPED_FROM_OUTSIDE,
             message=f"{attempt.step}: its Ray job was stopped; run the same command to go on",
@@ -99,6 +90,8 @@ def failure_of(attempt: Attempt) -> Failure | None:
         )
     if outcome is not None and outcome.state == OutcomeState.FAILED:
         return Failure(reason=outcome.reason, message=outcome.message, retriable=outcome.retriable)
+    if attempt.evidence is not None:
+        return attempt.evidence
     if attempt.ray_status != RayStatus.SUCCEEDED:
         return Failure(
             reason=Reason.DRIVER_DIED,

@@ -31,12 +31,31 @@ class RayStatus(StrEnum):
         return self not in (RayStatus.PENDING, RayStatus.RUNNING)
 
 
+class FailureKind(StrEnum):
+    """Whose doing a failure is, and so which limit it counts against: ``OWN`` retries.maxAttempts,
+    ``PREEMPTION`` retries.maxPreemptions, ``UNSCHEDULABLE`` a limit of its own."""
+
+    OWN = "Own"
+    PREEMPTION = "Preemption"
+    UNSCHEDULABLE = "Unschedulable"
+
+
+class Failure(Model):
+    """How an attempt failed."""
+
+    reason: str
+    message: str
+    retriable: bool
+    kind: FailureKind = FailureKind.OWN
+
+
 class Attempt(Model):
     """One try of a step.
 
     ``job_digest`` names the job file it was started for, ``config_hash`` what it was sent. Times
     are seconds since the epoch. ``ended_at`` is set once Ray said so and the log was read to its
     end, so ``outcome`` is then all there will ever be. ``adopted``: begun by an earlier run.
+    ``evidence``: how the cluster saw it fail, for an attempt that had no last word of its own.
     """
 
     step: str
@@ -51,6 +70,7 @@ class Attempt(Model):
     outcome: Outcome | None = None
     progress: Progress | None = None
     adopted: bool = False
+    evidence: Failure | None = None
 
     @property
     def is_live(self) -> bool:

@@ -23,6 +23,8 @@ class VllmEngineSpec(Model):
     type: Literal["vllm"] = "vllm"
     replicas: int = Field(default=1, ge=1, le=256)
     """Engines that share the rows. No result depends on it."""
+    tensor_parallel: int = Field(default=0, ge=0, le=16)
+    """GPUs of one node that share each layer of a replica; 0 answers on the CPU."""
     max_model_len: int | None = Field(default=None, ge=16, le=10_000_000)
     """Longest prompt plus answer in tokens. Default: what the model's config says."""
     max_num_seqs: int = Field(default=64, ge=1, le=4096)

@@ -13,6 +13,7 @@ from distillery.names import (
 from distillery.spec.dataset import DatasetSpec, PromptsSpec, Uri
 from distillery.spec.engine import EngineSpec, VllmEngineSpec
 from distillery.spec.model import Model
+from distillery.spec.runtime import CredentialName, CredentialSpec, RuntimeSpec
 from distillery.spec.student import StudentSpec
 from distillery.spec.teacher import TeacherSpec
 from distillery.tasks import TASK_FACTS, Arm, TaskFacts, TaskName
@@ -46,19 +47,25 @@ class EvaluationSpec(Model):
 
 
 class StorageSpec(Model):
-    """Where everything is kept. Credentials are the surroundings', as the AWS SDK finds them."""
+    """Where everything is kept. Without ``credentialsRef`` credentials are the surroundings', as
+    the AWS SDK finds them."""
 
     uri: Uri
     """``file://`` or ``s3://bucket/prefix``; a plain path for the command."""
     endpoint_url: str = Field(default="", max_length=1024)
     """``s3://`` only: the server, if it isn't AWS."""
     region: str = Field(default="", max_length=64)
+    credentials_ref: CredentialName | None = None
+    """Name of a credential of kind S3, in a cluster."""
 
 
 class RetriesSpec(Model):
     """How often a step is tried."""
 
     max_attempts: int = Field(default=3, ge=1, le=20)
+    """Tries of one step that may fail by themselves."""
+    max_preemptions: int = Field(default=20, ge=0, le=100)
+    """Tries of one step that may be taken away by the cluster besides."""
 
 
 class JobSpec(Model):
@@ -73,6 +80,12 @@ class JobSpec(Model):
     storage: StorageSpec
     failure_policy: FailurePolicy = FailurePolicy.CONTINUE
     retries: RetriesSpec = RetriesSpec()
+    credentials: tuple[CredentialSpec, ...] = Field(default=(), max_length=8)
+    runtime: RuntimeSpec = RuntimeSpec()
+    suspend: bool = False
+    """Stop everything and keep what is finished; false goes on."""
+    ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=315_360_000)
+    """Delete the resource so long after its end. Artefacts stay. Default: never."""
 
     @property
     def facts(self) -> TaskFacts:

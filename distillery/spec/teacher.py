@@ -5,6 +5,7 @@ from pydantic import Field
 from distillery.spec.dataset import Uri
 from distillery.spec.engine import EngineSpec, VllmEngineSpec
 from distillery.spec.model import Model
+from distillery.spec.runtime import CredentialName
 from distillery.tasks import PromptVariant
 
 
@@ -17,6 +18,8 @@ class ModelRef(Model):
     """``hf://`` only: branch, tag or commit; pinned to the commit found."""
     date: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
     """The day shown to chat templates that print today's date. They are refused without it."""
+    credentials_ref: CredentialName | None = None
+    """Name of a credential of kind HuggingFace, in a cluster."""
 
 
 class SamplingSpec(Model):
