@@ -11,8 +11,9 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from controller.cli.cluster import VERBS, ClusterTarget
 from controller.cli.interrupts import Interrupts
 from controller.cli.run import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, RunOptions, run_job
 from controller.launchers.ray_launcher import Entrypoint
@@ -28,6 +29,10 @@ examples:
   distillery validate job.yaml                 what is wrong with it, all at once
   distillery run job.yaml                      everything, on this machine
   distillery run job.yaml --set teacher.sampling.maxTokens=256
+
+for jobs in a cluster (kubectl apply -f job.yaml starts one; kubectl distillery ... is the same):
+  distillery status commonsense -n team-a      how it is, and what it waits for
+  distillery logs commonsense -n team-a -f     the log of the step that runs
 """
 
 _RUN = """\
@@ -45,6 +50,38 @@ examples:
 
 exit codes: 0 succeeded, 1 failed, 2 the job file is wrong, 130 interrupted
 """
+
+
+_VERB_HELP = {
+    "status": (
+        "how a job in a cluster is",
+        "Print the job's state, what keeps it from going on, and each step's progress.\n"
+        "Exit code 1 if it has failed.",
+    ),
+    "logs": (
+        "the log of a step in a cluster",
+        "Print the log of a step's latest attempt, while its pods are there. Logs of all pods are\n"
+        "kept in the job's storage too.",
+    ),
+    "suspend": (
+        "stop a job in a cluster, keeping what is finished",
+        "Delete the job's pods. Finished steps are kept; distillery resume goes on.",
+    ),
+    "resume": (
+        "go on with a suspended job",
+        "Go on where the job was suspended. Finished steps are found and not run again.",
+    ),
+    "delete": (
+        "delete a job in a cluster; artefacts stay",
+        "Delete the resource and all its pods. What it made stays in storage, and the same job\n"
+        "applied again goes on from there.",
+    ),
+    "report": (
+        "a job's figures, and where its report and weights lie",
+        "Print every arm's figures and the places of report and weights. Exit code 1 if there are\n"
+        "none yet.",
+    ),
+}
 
 
 def main(
@@ -67,6 +104,8 @@ def main(
     try:
         if parsed.command == "validate":
             return _validate(parsed.files, parsed.overrides, out=out, err=err)
+        if parsed.command in VERBS:
+            return VERBS[parsed.command](_target(parsed, out), parsed)
         job = _load(parsed.file, parsed.overrides)
         _warn(job, err)
         options = RunOptions(
@@ -123,6 +162,16 @@ def _warn(job: DistillationJob, err: TextIO) -> None:
     err.writelines(f"warning: {problem}\n" for problem in warnings_for(job))
 
 
+def _target(parsed: argparse.Namespace, out: TextIO) -> ClusterTarget:
+    # The client of the API server takes a while to load, and most commands need none.
+    from controller.kube.connecting import connect
+
+    api, namespace = connect(kubeconfig=parsed.kubeconfig, context=parsed.context)
+    return ClusterTarget(
+        api=api, namespace=parsed.namespace or namespace, name=parsed.job, out=out
+    )
+
+
 def _version() -> str:
     try:
         return importlib.metadata.version("distillery")
@@ -167,7 +216,26 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             help="change a field of the job, such as teacher.sampling.maxTokens=256; repeatable",
         )
+    _add_verbs(commands)
     return parser
+
+
+def _add_verbs(commands: Any) -> None:
+    """The commands on jobs in a cluster."""
+    for name, (summary, description) in _VERB_HELP.items():
+        verb = commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.add_argument("job", metavar="JOB", help="the DistillationJob's name")
+        verb.add_argument("-n", "--namespace", default="", help="default: the context's")
+        verb.add_argument("--kubeconfig", default=None, help="default: KUBECONFIG, ~/.kube/config")
+        verb.add_argument("--context", default=None, help="default: the kubeconfig's current one")
+        if name == "logs":
+            verb.add_argument("--step", default="", help="such as train-small; default: what runs")
+            verb.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Ray job's driver log, copied into the run's folder as it grows, and the records in it.
+"""A Ray job's driver log, followed as it grows, and the records in it.
 
 On this machine the file itself is read on from where the last look ended. Elsewhere the Jobs API
 has only the whole log, so it is fetched the more rarely the longer it has become.
@@ -69,27 +69,29 @@ class DriverLog:
     """Follows one attempt's log into ``copy`` and keeps its last records.
 
     Args:
-        copy: The file in the run's folder. It starts anew: a run that takes an attempt over
-            copies from the beginning.
+        copy: The file in the run's folder, if there is one. It starts anew: a run that takes an
+            attempt over copies from the beginning.
     """
 
-    def __init__(self, source: LogSource, *, copy: Path) -> None:
+    def __init__(self, source: LogSource, *, copy: Path | None = None) -> None:
         self._source = source
         self._copy = copy
         self._offset = 0
         self._partial = b""
         self.progress: Progress | None = None
         self.outcome: Outcome | None = None
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(b"")
+        if copy is not None:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(b"")
 
     def follow(self, *, to_end: bool = False) -> None:
         """Copies what is new and reads its records. ``to_end``: the job has ended, read it all."""
         data = self._source.read_on(self._offset, to_end=to_end)
         if data:
             self._offset += len(data)
-            with self._copy.open("ab") as file:
-                file.write(data)
+            if self._copy is not None:
+                with self._copy.open("ab") as file:
+                    file.write(data)
         *lines, self._partial = (self._partial + data).split(b"\n")
         if to_end and self._partial:
             lines.append(self._partial)

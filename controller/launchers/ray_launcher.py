@@ -36,6 +36,26 @@ def remote_entrypoint(stage: Stage) -> Sequence[str]:
     return ("python", "-m", f"ray_jobs.{stage}")
 
 
+def build_step_job(submission_id: str, config: StageConfig, entrypoint: Entrypoint) -> RayJob:
+    """The Ray job of an attempt, readable in Ray's dashboard."""
+    context = config.context
+    command = shlex.join(entrypoint(Stage(config.stage)))
+    return RayJob(
+        submission_id=submission_id,
+        # Without exec a shell stands between Ray and the step, and may outlive it.
+        entrypoint=f"exec {command}",
+        env_vars={CONFIG_VARIABLE: json.dumps(config.dump())},
+        metadata={
+            "job_name": f"{context.job} {context.step} attempt {context.attempt}",
+            "job": context.job,
+            "namespace": context.namespace,
+            "stage": config.stage,
+            "step": context.step,
+            "attempt": str(context.attempt),
+        },
+    )
+
+
 def log_path(workdir: Path, *, step: str, number: int) -> Path:
     """Where the log of an attempt is kept."""
     return workdir / "logs" / f"{step}-{number}.log"
@@ -81,28 +101,11 @@ class RayLauncher:
 
     def launch(self, attempt: Attempt, config: StageConfig) -> None:
         """Has Ray run ``attempt``; a second call changes nothing."""
-        document = config.dump()
         path = config_path(self._workdir, step=attempt.step, number=attempt.number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        context = config.context
-        command = shlex.join(self._entrypoint(Stage(config.stage)))
-        self._api.submit(
-            RayJob(
-                submission_id=attempt.submission_id,
-                # Without exec a shell stands between Ray and the step, and may outlive it.
-                entrypoint=f"exec {command}",
-                env_vars={CONFIG_VARIABLE: json.dumps(document)},
-                metadata={
-                    "job_name": f"{context.job} {attempt.step} attempt {attempt.number}",
-                    "job": context.job,
-                    "namespace": context.namespace,
-                    "stage": config.stage,
-                    "step": attempt.step,
-                    "attempt": str(attempt.number),
-                },
-            )
-        )
+        text = json.dumps(config.dump(), indent=2, ensure_ascii=False)
+        path.write_text(text + "\n", "utf-8")
+        self._api.submit(build_step_job(attempt.submission_id, config, self._entrypoint))
 
     def observe(self, attempt: Attempt) -> Observation:
         """How ``attempt`` is now."""

@@ -1,16 +1,17 @@
 """What has become of each step in this run. Pure; ``planner.py`` decides what follows from it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.plan.snapshot import Attempt, Failure, RayStatus, Snapshot
+from controller.plan.snapshot import Attempt, Failure, FailureKind, RayStatus, Snapshot
 from distillery.conditions import Reason
 from distillery.errors import InvariantError
 from distillery.manifests import ManifestRef
 from distillery.progress import OutcomeState
-from distillery.spec.job import FailurePolicy
+from distillery.spec.job import FailurePolicy, RetriesSpec
 from distillery.stage_configs import PrepareVerdict
-from distillery.status import StepState
+from distillery.status import StepFailures, StepState
 from distillery.step_configs import Known
 from distillery.steps import (
     CURATE,
@@ -28,6 +29,10 @@ from distillery.verdicts import unpack_verdict
 
 FIRST_BACKOFF_S = 5.0
 MAX_BACKOFF_S = 300.0
+FIRST_PREEMPTION_BACKOFF_S = 10.0
+MAX_PREEMPTION_BACKOFF_S = 600.0
+MAX_UNSCHEDULABLE = 10
+"""Tries of a step that find no place in the cluster, each after a longer wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +127,13 @@ def _verdict(snapshot: Snapshot) -> PrepareVerdict | None:
 def _judge_step(step: Step, snapshot: Snapshot, verdict: PrepareVerdict | None) -> Judged:
     attempts = snapshot.attempts_of(step)
     if attempts and attempts[-1].is_live:
-        return Judged(step=step, state=StepState.RUNNING, reason=Reason.RUNNING)
+        why = attempts[-1].evidence
+        return Judged(
+            step=step,
+            state=StepState.RUNNING,
+            reason=why.reason if why else Reason.RUNNING,
+            message=why.message if why else "",
+        )
     manifest, reason = _manifest(step, attempts, verdict)
     if manifest is not None:
         return Judged(step=step, state=StepState.DONE, reason=reason, manifest=manifest)
@@ -132,9 +143,9 @@ def _judge_step(step: Step, snapshot: Snapshot, verdict: PrepareVerdict | None) 
     if not failures:
         return Judged(step=step, state=StepState.WAITING, reason=Reason.WAITING)
     last = failures[-1]
-    if not last.retriable or len(failures) >= snapshot.job.spec.retries.max_attempts:
+    backoff_s = _backoff_s(count_failures(attempts, failures), last, snapshot.job.spec.retries)
+    if not last.retriable or backoff_s is None:
         return Judged(step=step, state=StepState.FAILED, reason=last.reason, message=last.message)
-    backoff_s = min(FIRST_BACKOFF_S * 2.0 ** (len(failures) - 1), MAX_BACKOFF_S)
     return Judged(
         step=step,
         state=StepState.BACKING_OFF,
@@ -142,6 +153,34 @@ def _judge_step(step: Step, snapshot: Snapshot, verdict: PrepareVerdict | None) 
         message=last.message,
         retry_at=(attempts[-1].ended_at or 0.0) + backoff_s,
     )
+
+
+def count_failures(attempts: Sequence[Attempt], failures: Sequence[Failure]) -> StepFailures:
+    """The failures of a step in this run by kind: those given, and those before all attempts."""
+    before = attempts[0].before if attempts else StepFailures()
+    kinds = Counter(failure.kind for failure in failures)
+    return StepFailures(
+        own=before.own + kinds[FailureKind.OWN],
+        preemptions=before.preemptions + kinds[FailureKind.PREEMPTION],
+        unschedulable=before.unschedulable + kinds[FailureKind.UNSCHEDULABLE],
+    )
+
+
+def _backoff_s(counts: StepFailures, last: Failure, retries: RetriesSpec) -> float | None:
+    """How long to wait after the last failure; None where its kind has used up its tries."""
+    match last.kind:
+        case FailureKind.OWN:
+            number, most = counts.own, retries.max_attempts - 1
+            first_s, longest_s = FIRST_BACKOFF_S, MAX_BACKOFF_S
+        case FailureKind.PREEMPTION:
+            number, most = counts.preemptions, retries.max_preemptions
+            first_s, longest_s = FIRST_PREEMPTION_BACKOFF_S, MAX_PREEMPTION_BACKOFF_S
+        case FailureKind.UNSCHEDULABLE:
+            number, most = counts.unschedulable, MAX_UNSCHEDULABLE
+            first_s, longest_s = FIRST_PREEMPTION_BACKOFF_S, MAX_PREEMPTION_BACKOFF_S
+    if number > most:
+        return None
+    return min(first_s * 2.0 ** (number - 1), longest_s)
 
 
 def _manifest(

@@ -1,9 +1,9 @@
 """Decides what happens next: ``plan(snapshot, now)``, pure and total.
 
-One step of a job runs at a time. Prepare comes first in every run, and what it reports finished
-is never started. An attempt that outlived the run that began it is dealt with before anything
-else: taken over where the job file is the same, stopped where it is not, so that two attempts
-never write at once.
+As many steps run at once as the snapshot allows. Prepare comes first in every run, and what it
+reports finished is never started. An attempt that outlived the run that began it is dealt with
+before anything else: on one machine taken over where the job file is the same, else stopped, so
+that two attempts never write at once.
 """
 
 from controller.plan.actions import Action, AdoptStep, Plan, StartStep, StopStep
@@ -32,6 +32,10 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
         stops = _stop_all(snapshot, "the run was interrupted")
         return Plan(actions=stops, status=status, requeue_after_s=LOOK_AGAIN_S if stops else None)
     if survivors := [each for each in snapshot.live if each.run != snapshot.run]:
+        if snapshot.cluster is not None:
+            # A resumed job begins anew once all of the former run is gone.
+            stale = tuple(StopStep(attempt=each, why="of a former run") for each in survivors)
+            return Plan(actions=stale, status=status, requeue_after_s=LOOK_AGAIN_S)
         same, *others = sorted(survivors, key=lambda each: each.job_digest != snapshot.job_digest)
         actions: list[Action] = [
             StopStep(attempt=each, why="the job file has changed") for each in others
@@ -41,50 +45,61 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
         else:
             actions.append(StopStep(attempt=same, why="the job file has changed"))
         return Plan(actions=tuple(actions), status=status, requeue_after_s=LOOK_AGAIN_S)
-    if snapshot.live:
-        fast = any(each.reason == Reason.FAILED_FAST for each in judgement.steps.values())
-        return Plan(
-            actions=_stop_all(snapshot, "another student failed") if fast else (),
-            status=status,
-            requeue_after_s=LOOK_AGAIN_S,
-        )
-    if judgement.is_over:
+    fast = any(each.reason == Reason.FAILED_FAST for each in judgement.steps.values())
+    if fast and snapshot.live:
+        stops = _stop_all(snapshot, "another student failed")
+        return Plan(actions=stops, status=status, requeue_after_s=LOOK_AGAIN_S)
+    if judgement.is_over and not snapshot.live:
         return Plan(actions=(), status=status, requeue_after_s=None)
-    return _start_next(snapshot, judgement, status, now)
+    stops = tuple(
+        StopStep(attempt=each, why=each.evidence.message)
+        for each in snapshot.live
+        if each.evidence is not None
+    )
+    return _start_due(snapshot, judgement, status, now, stops)
 
 
 def _stop_all(snapshot: Snapshot, why: str) -> tuple[Action, ...]:
     return tuple(StopStep(attempt=attempt, why=why) for attempt in snapshot.live)
 
 
-def _start_next(snapshot: Snapshot, judgement: Judgement, status: JobStatus, now: float) -> Plan:
-    step = _next_step(snapshot, judgement, now)
-    if step is None:
-        retry_at = min(
-            (each.retry_at for each in judgement.steps.values() if each.retry_at > now),
-            default=now + LOOK_AGAIN_S,
-        )
-        return Plan(actions=(), status=status, requeue_after_s=retry_at - now)
-    number = snapshot.next_number(step)
-    try:
-        config = build_config(
-            step, snapshot.job, judgement.known, place=snapshot.place, attempt=number
-        )
-    except InvariantError as error:
-        return Plan(
-            actions=(),
-            status=with_broken_step(status, step, error, now),
-            requeue_after_s=None,
-        )
-    start = StartStep(step=step, number=number, config=config)
-    return Plan(actions=(start,), status=status, requeue_after_s=LOOK_AGAIN_S)
+def _start_due(
+    snapshot: Snapshot,
+    judgement: Judgement,
+    status: JobStatus,
+    now: float,
+    stops: tuple[Action, ...],
+) -> Plan:
+    """Starts what is due, as far as there is room."""
+    room = snapshot.max_parallel - len(snapshot.live)
+    if snapshot.cluster is not None:
+        room = min(room, snapshot.cluster.max_starts)
+    starts: list[Action] = []
+    for step in _due_steps(snapshot, judgement, now)[: max(0, room)]:
+        number = snapshot.next_number(step)
+        try:
+            config = build_config(
+                step, snapshot.job, judgement.known, place=snapshot.place, attempt=number
+            )
+        except InvariantError as error:
+            broken = with_broken_step(status, step, error, now)
+            return Plan(actions=(), status=broken, requeue_after_s=None)
+        starts.append(StartStep(step=step, number=number, config=config))
+    look_again_s = LOOK_AGAIN_S
+    if not snapshot.live and not starts:
+        retries = [each.retry_at - now for each in judgement.steps.values() if each.retry_at > now]
+        look_again_s = min(retries, default=LOOK_AGAIN_S)
+    return Plan(actions=(*stops, *starts), status=status, requeue_after_s=look_again_s)
 
 
-def _next_step(snapshot: Snapshot, judgement: Judgement, now: float) -> Step | None:
+def _due_steps(snapshot: Snapshot, judgement: Judgement, now: float) -> list[Step]:
+    """Which steps could start now, in their order."""
+    due = []
     for step in steps_of(snapshot.job.spec):
         judged = judgement.steps[step.id]
         waits = judged.state == StepState.WAITING
-        due = judged.state == StepState.BACKING_OFF and judged.retry_at <= now
-        if (waits or due) and is_ready(step, judgement, snapshot):
-            return step
-    return None
+        back = judged.state == StepState.BACKING_OFF and judged.retry_at <= now
+        lingers = any(each.lingers for each in snapshot.attempts if each.is_of(step))
+        if (waits or back) and not lingers and is_ready(step, judgement, snapshot):
+            due.append(step)
+    return due

@@ -10,7 +10,7 @@ from enum import StrEnum
 from distillery.progress import Outcome, Progress
 from distillery.spec.job import DistillationJob
 from distillery.spec.model import Model
-from distillery.status import JobStatus
+from distillery.status import JobStatus, RuntimeStatus, StepFailures
 from distillery.step_configs import Place
 from distillery.steps import Step
 
@@ -55,7 +55,10 @@ class Attempt(Model):
     ``job_digest`` names the job file it was started for, ``config_hash`` what it was sent. Times
     are seconds since the epoch. ``ended_at`` is set once Ray said so and the log was read to its
     end, so ``outcome`` is then all there will ever be. ``adopted``: begun by an earlier run.
-    ``evidence``: how the cluster saw it fail, for an attempt that had no last word of its own.
+    ``evidence``: how the cluster saw it fail, where the step had no last word of its own; on a
+    live attempt: why it must be stopped. ``lingers``: it has ended, but what it ran on is not gone
+    yet, so its successor must wait. ``before`` counts the run's earlier failures of the step that
+    are no longer among the attempts. ``waits_for``: what keeps it from running, in words.
     """
 
     step: str
@@ -71,6 +74,10 @@ class Attempt(Model):
     progress: Progress | None = None
     adopted: bool = False
     evidence: Failure | None = None
+    lingers: bool = False
+    before: StepFailures = StepFailures()
+    waits_for: str = ""
+    dashboard_url: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -83,11 +90,34 @@ class Attempt(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """What is wrong with the job's surroundings; its steps may go on."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What only a job in a Kubernetes cluster has.
+
+    ``max_starts`` is how many steps may be started now; ``queue`` says in words why no more.
+    """
+
+    generation: int
+    runtime: RuntimeStatus
+    max_starts: int = 100
+    queue: str = ""
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """All the planner knows.
 
     ``attempts`` holds those of all runs, oldest first. ``suspended``: the user wants everything
-    stopped. ``previous`` is the status as last recorded, for its transition times.
+    stopped. ``previous`` is the status as last recorded, for its transition times. At most
+    ``max_parallel`` steps run at once. ``cluster`` is absent for the command on one machine.
     """
 
     job: DistillationJob
@@ -97,6 +127,8 @@ class Snapshot:
     attempts: tuple[Attempt, ...] = ()
     suspended: bool = False
     previous: JobStatus | None = None
+    max_parallel: int = 1
+    cluster: Cluster | None = None
 
     @property
     def live(self) -> tuple[Attempt, ...]:

@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from controller.plan.judgement import Judged, Judgement
-from controller.plan.snapshot import Snapshot
+from controller.plan.judgement import Judged, Judgement, count_failures, failure_of
+from controller.plan.snapshot import Attempt, Cluster, Failure, Snapshot
 from distillery.conditions import STAGE_CONDITIONS, ConditionStatus, ConditionType, Reason
 from distillery.errors import DistilleryError
+from distillery.progress import Progress
+from distillery.results_summary import unpack_results
 from distillery.status import (
     MAX_STATUS_MESSAGE_CHARS,
     Condition,
     JobStatus,
+    ResultsStatus,
     StageStatus,
+    StatusSummary,
+    StepFailures,
     StepState,
 )
-from distillery.steps import Step
+from distillery.steps import PUBLISH, Stage, Step
 
 _Verdict = tuple[ConditionStatus, str, str]
 
@@ -33,7 +38,100 @@ def build_status(snapshot: Snapshot, judgement: Judgement, now: float) -> JobSta
         if judgement.is_over and not snapshot.live
         else (ConditionStatus.FALSE, Reason.RUNNING, "")
     )
-    return JobStatus(conditions=_conditions(verdicts, snapshot.previous, now), stages=stages)
+    if snapshot.cluster is None:
+        conditions = _conditions(verdicts, snapshot.previous, now)
+        return JobStatus(conditions=conditions, stages=stages)
+    verdicts |= _cluster_verdicts(snapshot, snapshot.cluster)
+    return JobStatus(
+        observed_generation=snapshot.cluster.generation,
+        conditions=_conditions(verdicts, snapshot.previous, now),
+        summary=_summary(stages, snapshot, verdicts[ConditionType.SUCCEEDED]),
+        runtime=snapshot.cluster.runtime,
+        stages=stages,
+        results=_results(snapshot, judgement),
+    )
+
+
+def rejected_status(
+    previous: JobStatus | None, *, generation: int, reason: str, message: str, now: float
+) -> JobStatus:
+    """The status of a job that can't be carried out as it is written: nothing is started."""
+    verdicts: dict[ConditionType, _Verdict] = {
+        ConditionType.ACCEPTED: (ConditionStatus.FALSE, reason, _short(message)),
+        ConditionType.SUCCEEDED: (ConditionStatus.FALSE, reason, _short(message)),
+        ConditionType.FINISHED: (ConditionStatus.FALSE, reason, ""),
+    }
+    base = previous or JobStatus()
+    return base.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": _conditions(verdicts, previous, now),
+            "summary": StatusSummary(message=_short(message)),
+        }
+    )
+
+
+def _cluster_verdicts(snapshot: Snapshot, cluster: Cluster) -> dict[ConditionType, _Verdict]:
+    waits_for = next((each.waits_for for each in snapshot.live if each.waits_for), "")
+    if cluster.queue:
+        admitted = (ConditionStatus.FALSE, Reason.THROTTLED, _short(cluster.queue))
+    elif snapshot.suspended:
+        admitted = (ConditionStatus.FALSE, Reason.SUSPENDED, "spec.suspend is true")
+    elif waits_for:
+        admitted = (ConditionStatus.FALSE, Reason.QUEUED, _short(waits_for))
+    else:
+        admitted = (ConditionStatus.TRUE, Reason.ADMITTED, "")
+    trouble = cluster.trouble
+    degraded = (
+        (ConditionStatus.TRUE, trouble.reason, _short(trouble.message))
+        if trouble
+        else (ConditionStatus.FALSE, Reason.HEALTHY, "")
+    )
+    return {ConditionType.ADMITTED: admitted, ConditionType.DEGRADED: degraded}
+
+
+def _summary(
+    stages: Sequence[StageStatus], snapshot: Snapshot, succeeded: _Verdict
+) -> StatusSummary:
+    """The step that speaks for the job now: one that runs, else waits to be tried again, else the
+    last that failed, else the next to come."""
+    order = (StepState.RUNNING, StepState.BACKING_OFF, StepState.FAILED, StepState.WAITING)
+    speaks = next((each for state in order for each in stages if each.state == state), None)
+    spec = snapshot.job.spec
+    evaluated = sum(each.state == StepState.DONE for each in stages if each.stage == Stage.EVALUATE)
+    progress = speaks.progress if speaks else None
+    if speaks is None and snapshot.job.spec.students:
+        stage, percentage = "", "100%"
+    else:
+        stage = speaks.step if speaks else ""
+        percentage = f"{_percentage(progress)}%" if progress and progress.total else ""
+    return StatusSummary(
+        stage=stage,
+        progress=percentage,
+        teacher=spec.teacher.model.uri.rstrip("/").rpartition("/")[2][:64],
+        students=f"{evaluated}/{len(spec.students)}",
+        ray_job=speaks.ray_job_name if speaks else "",
+        message=(speaks.message if speaks else "") or succeeded[2],
+    )
+
+
+def _percentage(progress: Progress) -> int:
+    return min(100, int(100 * progress.done / progress.total))
+
+
+def _results(snapshot: Snapshot, judgement: Judgement) -> ResultsStatus | None:
+    """What publish made: its place, and the figures where it ran in this run."""
+    manifest = judgement.known.manifests.get(PUBLISH.id)
+    if manifest is None:
+        return None
+    root = f"{snapshot.job.spec.storage.uri.rstrip('/')}/{manifest.prefix}"
+    found = ResultsStatus()
+    for attempt in snapshot.attempts:
+        if attempt.is_of(PUBLISH) and attempt.outcome is not None and attempt.outcome.summary:
+            found = unpack_results(attempt.outcome.summary) or found
+    return found.model_copy(
+        update={"checkpoint_uri": f"{root}/models", "report_uri": f"{root}/report.html"}
+    )
 
 
 def with_broken_step(
@@ -65,6 +163,9 @@ def with_broken_step(
 def _stage_status(judged: Judged, snapshot: Snapshot) -> StageStatus:
     attempts = snapshot.attempts_of(judged.step)
     last = attempts[-1] if attempts else None
+    in_cluster = snapshot.cluster is not None
+    failed = [found for each in attempts if (found := _known_failure(each)) is not None]
+    failure = _known_failure(last) if last and in_cluster else None
     return StageStatus(
         stage=judged.step.stage,
         student=judged.step.student,
@@ -76,7 +177,17 @@ def _stage_status(judged: Judged, snapshot: Snapshot) -> StageStatus:
         reason=judged.reason,
         message=_short(judged.message),
         progress=last.progress if last else None,
+        dashboard_url=last.dashboard_url if last and last.is_live else "",
+        run=int(last.run) if last and in_cluster else 0,
+        failures=count_failures(attempts, failed) if in_cluster else StepFailures(),
+        failure_kind=failure.kind if failure else "",
+        retriable=failure.retriable if failure else False,
     )
+
+
+def _known_failure(attempt: Attempt) -> Failure | None:
+    """How the attempt failed, or why it is being stopped; None while all is well."""
+    return attempt.evidence if attempt.is_live else failure_of(attempt)
 
 
 def _stage_verdict(stages: Sequence[StageStatus]) -> _Verdict:
@@ -127,7 +238,8 @@ def _conditions(
 
 
 def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, tz=UTC)
+    """Whole seconds, as Kubernetes writes times."""
+    return datetime.fromtimestamp(int(seconds), tz=UTC)
 
 
 def _short(message: str) -> str:

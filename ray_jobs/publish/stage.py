@@ -8,6 +8,7 @@ from distillery.errors import InvariantError
 from distillery.manifests import Artefact
 from distillery.progress import Phase
 from distillery.results import Promotion, Results, StageCost
+from distillery.results_summary import pack_results
 from distillery.stage_configs import PublishConfig
 from distillery.tasks import PromptVariant
 from ray_jobs.answering.asking import Exam, answering, ask
@@ -75,6 +76,7 @@ def run(config: PublishConfig, tools: StepTools) -> StepResult:
         artefacts=artefacts,
         summary={"promotions": [each.dump() for each in promotions]},
         packages=PACKAGES,
+        verdict=pack_results(results),
     )
 
 

@@ -32,7 +32,7 @@ def test_a_valid_job_loads() -> None:
         ),
         pytest.param(
             {"storage__colour": "red"},
-            "spec.storage.colour: is no known field; accepted are endpointUrl, region, uri",
+            "spec.storage.colour: is no known field; accepted are credentialsRef, endpointUrl, region, uri",
             id="unknown_field",
         ),
         pytest.param(
