@@ -8,6 +8,7 @@ what runs.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -44,12 +45,17 @@ def read_records(config_map: Mapping[str, object] | None) -> dict[str, StepRecor
     return records
 
 
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of a time as Kubernetes writes it."""
+    return datetime.fromisoformat(text).timestamp()
+
+
 def entry_of(status: JobStatus, step: str) -> StageStatus | None:
     """The status's entry of the step, where there was an attempt of it."""
     return next((each for each in status.stages if each.step == step and each.attempt), None)
 
 
-def recall(trace: Trace, *, job_digest: str) -> Attempt:
+def recall(trace: Trace) -> Attempt:
     """The attempt as far as records tell: to be looked at, or, where nothing is left of it to look
     at, all there will ever be known."""
     entry, record = trace.entry, trace.record
@@ -58,7 +64,7 @@ def recall(trace: Trace, *, job_digest: str) -> Attempt:
         number=trace.number,
         run=str(trace.run),
         submission_id=trace.name,
-        job_digest=job_digest,
+        job_digest="",
         config_hash="",
         started_at=trace.started_at,
         progress=record.progress if record else (entry.progress if entry else None),

@@ -29,7 +29,7 @@ class Launcher(Protocol):
         ...
 
     def observe(self, view: JobView, *, now: float) -> tuple[Attempt, ...]:
-        """Every attempt that there still is, and of each step the latest, oldest first.
+        """Of each step its latest attempt, which tells of the failures before it.
 
         Args:
             now: Seconds since the epoch.

@@ -164,7 +164,7 @@ class RayAddressLauncher:
         )
 
     def _look(self, view: JobView, trace: Trace, now: float) -> Attempt:
-        attempt = recall(trace, job_digest="")
+        attempt = recall(trace)
         if not attempt.is_live:
             return attempt
         sighting = self._poller.watch(trace.name, key=view.key, connect=lambda: self._connect(view))

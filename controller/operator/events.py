@@ -36,6 +36,8 @@ def find_changes(old: JobStatus, new: JobStatus) -> Iterator[Notice]:
     for stage in new.stages:
         yield from _stage_notices(before.get(stage.step), stage)
     for condition in new.conditions:
+        if condition.type == ConditionType.SUCCEEDED and not new.is_true(ConditionType.FINISHED):
+            continue
         earlier = old.condition(condition.type)
         if earlier is None or (earlier.status, earlier.reason) != (
             condition.status,

@@ -1,0 +1,274 @@
+"""What the operator makes of a job's life, told by what lies on the API server afterwards."""
+
+import pytest
+
+from controller.kube.api import Json
+from controller.kube.resources import CONFIG_MAPS, DISTILLATION_JOBS, RAY_JOBS, ROLES
+from distillery.conditions import ConditionStatus, ConditionType
+from distillery.progress import Progress
+from distillery.status import StepState
+from tests.builders import make_document
+from tests.doubles.api_server import ApiServer
+from tests.doubles.clock import VirtualClock
+from tests.hand_kuberay import HandKubeRay
+from tests.operator_world import NAMESPACE, OperatorWorld
+
+STEPS = ["prepare", "generate", "curate", "train-small", "evaluate-small", "publish"]
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(start=1_800_000_000.0)
+
+
+@pytest.fixture
+def server(clock: VirtualClock) -> ApiServer:
+    return ApiServer(now_s=clock.now, clock=clock)
+
+
+@pytest.fixture
+def world(server: ApiServer, clock: VirtualClock) -> OperatorWorld:
+    return OperatorWorld(server, clock)
+
+
+@pytest.fixture
+def kuberay(server: ApiServer) -> HandKubeRay:
+    return HandKubeRay(server)
+
+
+def make_resource(**changes: object) -> Json:
+    document = make_document(storage={"uri": "s3://bucket/store"}, **changes)
+    document["metadata"]["namespace"] = NAMESPACE
+    return document
+
+
+def steps_of(world: OperatorWorld) -> list[str]:
+    return [child["metadata"]["labels"]["distillery.dev/step"] for child in world.children()]
+
+
+def child_of(world: OperatorWorld, step: str, attempt: int = 1) -> Json:
+    (found,) = [
+        child
+        for child in world.children()
+        if child["metadata"]["labels"]["distillery.dev/step"] == step
+        and child["metadata"]["labels"]["distillery.dev/attempt"] == str(attempt)
+    ]
+    return found
+
+
+def test_a_job_runs_its_steps_one_after_another_to_its_end(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource())
+    for step in STEPS:
+        world.settle()
+        child = child_of(world, step)
+        kuberay.run(child)
+        world.settle()
+        assert [s.state for s in world.job().status.stages if s.step == step] == ["Running"]
+        kuberay.succeed(child)
+        world.pass_time(1)
+    status = world.job().status
+    assert status.is_true(ConditionType.SUCCEEDED)
+    assert status.is_true(ConditionType.FINISHED)
+    assert sorted(steps_of(world)) == sorted(STEPS)
+    assert status.summary is not None
+    assert (status.summary.students, status.summary.progress) == ("1/1", "100%")
+
+
+def test_a_bad_job_is_refused_with_the_words_of_validate_and_no_pod(world: OperatorWorld) -> None:
+    world.apply(make_resource(students__0__arms=["Vanilla", "Gold"], dataset__train__maxRows=3))
+    world.settle()
+    accepted = world.job().status.condition(ConditionType.ACCEPTED)
+    assert accepted is not None
+    assert (accepted.status, accepted.reason) == (ConditionStatus.FALSE, "InvalidSpec")
+    assert accepted.message.startswith("spec.dataset.train.maxRows: ")
+    assert world.children() == []
+
+
+def test_a_retriable_failure_is_tried_again_after_a_while(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    kuberay.fail(child_of(world, "prepare"), retriable=True)
+    world.settle()
+    stage = world.job().status.stages[0]
+    assert (stage.state, stage.reason, stage.failures.own) == ("BackingOff", "Broken", 1)
+    world.pass_time(4)
+    assert len(world.children()) == 1
+    world.pass_time(2)
+    second = child_of(world, "prepare", attempt=2)
+    kuberay.fail(second, retriable=True)
+    world.settle()
+    assert world.job().status.stages[0].failures.own == 2
+
+
+def test_retries_end_even_when_every_former_child_is_gone(
+    world: OperatorWorld, kuberay: HandKubeRay, server: ApiServer
+) -> None:
+    world.apply(make_resource(retries__maxAttempts=3))
+    for attempt in (1, 2, 3):
+        world.settle()
+        child = child_of(world, "prepare", attempt)
+        kuberay.fail(child, retriable=True)
+        world.settle()
+        metadata = child["metadata"]
+        server.delete(
+            RAY_JOBS, namespace=NAMESPACE, name=metadata["name"], uid=metadata["uid"]
+        )
+        world.pass_time(60)
+        world.start()
+        world.pass_time(60)
+    stage = world.job().status.stages[0]
+    assert (stage.state, stage.attempt, stage.failures.own) == (StepState.FAILED, 3, 3)
+    assert world.job().status.is_true(ConditionType.FINISHED)
+
+
+def test_suspended_stops_everything_and_resumed_begins_with_prepare(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    kuberay.succeed(child_of(world, "prepare"))
+    world.pass_time(1)
+    kuberay.run(child_of(world, "generate"))
+    world.settle()
+    world.change({"suspend": True})
+    world.settle()
+    assert "generate" not in steps_of(world)
+    world.pass_time(5)
+    assert world.job().status.stages[1].reason == "Suspended"
+    world.change({"suspend": False})
+    world.settle()
+    runtime = world.job().status.runtime
+    assert runtime is not None
+    assert runtime.run == 2
+    kuberay.succeed(child_of(world, "prepare", attempt=2), finished=("generate",))
+    world.pass_time(1)
+    assert "generate" not in steps_of(world)
+    assert "curate" in steps_of(world)
+
+
+def test_a_restarted_operator_goes_on_as_if_nothing_had_happened(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource())
+    for step in STEPS:
+        world.settle()
+        kuberay.run(child_of(world, step))
+        world.start()
+        world.settle()
+        kuberay.succeed(child_of(world, step))
+        world.start()
+        world.pass_time(1)
+    assert world.job().status.is_true(ConditionType.SUCCEEDED)
+    assert sorted(steps_of(world)) == sorted(STEPS)
+
+
+def test_a_lost_status_is_rebuilt_from_what_is_there(
+    world: OperatorWorld, kuberay: HandKubeRay, server: ApiServer
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    kuberay.succeed(child_of(world, "prepare"))
+    world.pass_time(1)
+    kuberay.run(child_of(world, "generate"))
+    world.settle()
+    before = world.job().status
+    server.merge(
+        DISTILLATION_JOBS,
+        namespace=NAMESPACE,
+        name="sums",
+        patch={"status": {"stages": None, "conditions": None, "runtime": None}},
+        subresource="status",
+    )
+    world.pass_time(1)
+    after = world.job().status
+    assert [(s.step, s.state, s.attempt) for s in after.stages] == [
+        (s.step, s.state, s.attempt) for s in before.stages
+    ]
+    assert len(world.children()) == 2
+
+
+def test_old_children_are_deleted_and_never_made_again(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    kuberay.succeed(child_of(world, "prepare"))
+    world.pass_time(1)
+    kuberay.run(child_of(world, "generate"))
+    world.pass_time(601)
+    assert steps_of(world) == ["generate"]
+    kuberay.succeed(child_of(world, "generate"))
+    world.pass_time(1)
+    world.start()
+    world.pass_time(601)
+    assert steps_of(world) == ["curate"]
+
+
+def test_an_object_of_somebody_else_is_not_touched(
+    world: OperatorWorld, server: ApiServer
+) -> None:
+    server.create(
+        CONFIG_MAPS,
+        {"metadata": {"name": "sums-progress", "namespace": NAMESPACE}, "data": {"mine": "1"}},
+    )
+    world.apply(make_resource())
+    world.settle()
+    world.pass_time(1)
+    degraded = world.job().status.condition(ConditionType.DEGRADED)
+    assert degraded is not None
+    assert (degraded.status, degraded.reason) == (ConditionStatus.TRUE, "NameConflict")
+    assert "rename the job, or delete that object" in degraded.message
+    assert world.children() == []
+    found = server.fetch(CONFIG_MAPS, namespace=NAMESPACE, name="sums-progress")
+    assert found["data"] == {"mine": "1"}
+
+
+def test_without_kuberays_crd_the_job_says_so_and_goes_on_when_it_is_there(
+    world: OperatorWorld, server: ApiServer
+) -> None:
+    from tests.doubles.api_kinds import custom
+
+    server.stop_serving(RAY_JOBS)
+    world.apply(make_resource())
+    world.settle()
+    world.pass_time(1)
+    degraded = world.job().status.condition(ConditionType.DEGRADED)
+    assert degraded is not None
+    assert degraded.reason == "RayJobCrdMissing"
+    server.serve(custom(RAY_JOBS))
+    world.pass_time(60)
+    world.pass_time(60)
+    assert steps_of(world) == ["prepare"]
+    degraded = world.job().status.condition(ConditionType.DEGRADED)
+    assert degraded is not None
+    assert degraded.status == ConditionStatus.FALSE
+
+
+def test_progress_and_speed_are_in_the_status(world: OperatorWorld, kuberay: HandKubeRay) -> None:
+    world.apply(make_resource())
+    world.settle()
+    progress = Progress(done=62, total=100, tokens_per_second=1234.0, remaining_seconds=65)
+    kuberay.run(child_of(world, "prepare"), progress)
+    world.settle()
+    status = world.job().status
+    assert status.stages[0].progress == progress
+    assert status.summary is not None
+    assert (status.summary.stage, status.summary.progress) == ("prepare", "62%")
+
+
+def test_the_job_and_all_it_owns_goes_when_its_time_is_over(
+    world: OperatorWorld, kuberay: HandKubeRay, server: ApiServer
+) -> None:
+    world.apply(make_resource(ttlSecondsAfterFinished=100))
+    world.settle()
+    kuberay.fail(child_of(world, "prepare"), retriable=False)
+    world.pass_time(1)
+    assert world.job().status.is_true(ConditionType.FINISHED)
+    world.pass_time(101)
+    server.collect_garbage()
+    for resource in (DISTILLATION_JOBS, RAY_JOBS, CONFIG_MAPS, ROLES):
+        assert server.objects(resource, namespace=NAMESPACE) == []
