@@ -44,6 +44,7 @@ class OperatorWorld:
         self.api = api or server
         self.limits = limits or LaunchLimits(launches_per_second=100)
         self.events: list[tuple[str, str, str]] = []
+        self.ended: list[tuple[str, int]] = []
         self.start()
 
     def start(self) -> None:
@@ -72,6 +73,7 @@ class OperatorWorld:
                 limiter=LaunchLimiter(limits, bucket=bucket),
                 count_active=self.count_active,
                 announce=lambda view, kind, reason, note: self.events.append((kind, reason, note)),
+                attempt_ended=lambda view, stage: self.ended.append((stage.step, stage.attempt)),
                 defaults=RuntimeStatus(
                     image=INSTALLATION.image,
                     ray_version=INSTALLATION.ray_version,

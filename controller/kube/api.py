@@ -58,7 +58,7 @@ class ReadApi(Protocol):
         namespace: str = "",
         labels: str = "",
         limit: int = 500,
-        next: str = "",  # noqa: A002
+        next: str = "",
     ) -> Page:
         """A page of the objects in the namespace (empty: in all).
 

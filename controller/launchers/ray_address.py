@@ -16,6 +16,8 @@ from controller.jobs.traces import Trace, counts_before, entry_of, recall
 from controller.jobs.views import JobView
 from controller.kube.api import KubeApi
 from controller.kube.resources import CONFIG_MAPS, SECRETS
+from controller.launchers.creating import create_own
+from controller.launchers.kuberay.labels import job_labels, owner_reference
 from controller.launchers.ray_jobs_api import RayJobsApi
 from controller.launchers.ray_launcher import Entrypoint, build_step_job, remote_entrypoint
 from controller.launchers.ray_poller import RayPoller
@@ -99,6 +101,7 @@ class RayAddressLauncher:
             stage=start.step.stage,
             attempt=start.number,
         )
+        self._ensure_map(view)
         api = self._connect(view)
         try:
             api.submit(build_step_job(name, start.config, self._entrypoint))
@@ -201,6 +204,22 @@ class RayAddressLauncher:
             name=progress_map_name(view.name),
             patch={"data": {attempt.step: json.dumps(record.dump())}},
         )
+
+    def _ensure_map(self, view: JobView) -> None:
+        if view.job is None:
+            return
+        name = progress_map_name(view.name)
+        body = {
+            "apiVersion": CONFIG_MAPS.api_version,
+            "kind": CONFIG_MAPS.kind,
+            "metadata": {
+                "name": name,
+                "namespace": view.namespace,
+                "labels": job_labels(view.job),
+                "ownerReferences": [owner_reference(view.job, view.uid)],
+            },
+        }
+        create_own(self._api, CONFIG_MAPS, body, uid=view.uid)
 
     def _connect(self, view: JobView) -> RayJobsApi:
         if view.job is None:

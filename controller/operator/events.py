@@ -46,6 +46,14 @@ def find_changes(old: JobStatus, new: JobStatus) -> Iterator[Notice]:
             yield from _condition_notices(condition, is_new=earlier is None)
 
 
+def newly_ended(old: JobStatus, new: JobStatus) -> Iterator[StageStatus]:
+    """The steps whose latest attempt has ended between two statuses."""
+    ended = {(each.step, each.attempt) for each in old.stages if each.end_time is not None}
+    for stage in new.stages:
+        if stage.end_time is not None and (stage.step, stage.attempt) not in ended:
+            yield stage
+
+
 def _stage_notices(old: StageStatus | None, new: StageStatus) -> Iterator[Notice]:
     if old is not None and (old.state, old.attempt) == (new.state, new.attempt):
         return

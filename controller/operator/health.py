@@ -35,7 +35,7 @@ class HealthServer:
         pages = {"/healthz": live, "/readyz": ready}
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path == "/metrics":
                     self._answer(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_LATEST)
@@ -53,7 +53,7 @@ class HealthServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: object) -> None:
                 """Probes come every few seconds: nothing to log."""
 
         self._server = ThreadingHTTPServer(address, Handler)

@@ -14,10 +14,10 @@ from controller.kube.api import Json, KubeApi
 from controller.kube.faults import ForbiddenError, InvalidError, NotFoundError
 from controller.kube.resources import DISTILLATION_JOBS
 from controller.launchers.base import Launcher, NameConflictError
-from controller.operator.events import announce_changes
+from controller.operator.events import announce_changes, newly_ended
 from controller.operator.limits import Asking, Grant, LaunchLimiter
 from controller.operator.recording import StatusRecorder
-from controller.operator.runs import current_runtime, is_over_for_good
+from controller.operator.runs import current_runtime, is_over_for_good, run_with_records
 from controller.plan.actions import Plan, StartStep, StopStep
 from controller.plan.planner import plan
 from controller.plan.snapshot import Cluster, Snapshot, Trouble
@@ -25,7 +25,7 @@ from controller.plan.status import rejected_status
 from distillery.conditions import ConditionType, Reason
 from distillery.errors import DistilleryError
 from distillery.spec.job import DistillationJob
-from distillery.status import JobStatus, RuntimeStatus
+from distillery.status import JobStatus, RuntimeStatus, StageStatus
 from distillery.step_configs import Place
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Surroundings:
     limiter: LaunchLimiter
     count_active: Callable[[], Mapping[str, int]]
     announce: Announce
+    attempt_ended: Callable[[JobView, StageStatus], None]
     defaults: RuntimeStatus
     wall: Callable[[], float]
     monotonic: Callable[[], float]
@@ -91,6 +92,10 @@ class Reconciler:
         now = self._with.wall()
         runtime = current_runtime(view, job, self._with.defaults)
         attempts = launcher.observe(view, now=now)
+        if is_over_for_good(view, runtime):
+            launcher.tidy(view, attempts, now=now)
+            return self._expire(view, job, now)
+        runtime = run_with_records(view, runtime, attempts)
         snapshot = Snapshot(
             job=job,
             job_digest="",
@@ -104,9 +109,6 @@ class Reconciler:
                 generation=view.generation, runtime=runtime, trouble=self._troubles.get(view.key)
             ),
         )
-        if is_over_for_good(view, runtime):
-            launcher.tidy(view, attempts, now=now)
-            return self._expire(view, job, now)
         decided = self._decide(view, snapshot, now)
         written = self._record(view, decided.status)
         acted = self._act(view, launcher, decided, runtime)
@@ -161,6 +163,8 @@ class Reconciler:
         written = self._with.recorder.record(view, status)
         if written:
             announce_changes(view, status, self._with.announce)
+            for stage in newly_ended(view.status, status):
+                self._with.attempt_ended(view, stage)
         return written
 
     def _reject(self, view: JobView, reason: str) -> float | None:

@@ -1,9 +1,12 @@
 """Which run of a job this is, what was frozen for it, and whether it is over. Pure."""
 
+from collections.abc import Sequence
+
 from controller.jobs.views import JobView
-from distillery.conditions import ConditionType
+from controller.plan.snapshot import Attempt
+from distillery.conditions import ConditionType, Reason
 from distillery.spec.job import DistillationJob
-from distillery.status import RuntimeStatus
+from distillery.status import RuntimeStatus, StepState
 
 
 def current_runtime(view: JobView, job: DistillationJob, defaults: RuntimeStatus) -> RuntimeStatus:
@@ -20,6 +23,19 @@ def current_runtime(view: JobView, job: DistillationJob, defaults: RuntimeStatus
         return runtime.model_copy(update={"suspended": True})
     if runtime.suspended or _is_changed_after_failure(view):
         return runtime.model_copy(update={"run": runtime.run + 1, "suspended": False})
+    return runtime
+
+
+def run_with_records(
+    view: JobView, runtime: RuntimeStatus, attempts: Sequence[Attempt]
+) -> RuntimeStatus:
+    """``runtime``, or the next run where what a finished step said is lost: prepare finds out anew
+    what is finished, and no step is run again for want of a record."""
+    outcomes = {each.step: each.outcome for each in attempts}
+    for entry in view.status.stages:
+        is_own = entry.state == StepState.DONE and entry.run == runtime.run
+        if is_own and entry.reason == Reason.DONE and outcomes.get(entry.step) is None:
+            return runtime.model_copy(update={"run": runtime.run + 1})
     return runtime
 
 

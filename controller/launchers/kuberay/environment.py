@@ -45,7 +45,7 @@ def is_reserved_variable(name: str) -> bool:
     return name in _RESERVED_NAMES or _RESERVED.match(name) is not None
 
 
-def head_environment(launch: Launch, *, has_gpus: bool = False) -> list[Json]:
+def head_environment(launch: Launch) -> list[Json]:
     """Of the head's Ray container, whose environment the driver inherits.
 
     Raises: ``SpecError`` (``StepConfigTooLong``).
@@ -59,7 +59,7 @@ def head_environment(launch: Launch, *, has_gpus: bool = False) -> list[Json]:
         "DISTILLERY_ATTEMPT": str(launch.number),
         "DISTILLERY_SUBMISSION_ID": launch.name,
     }
-    return [*ray_environment(launch, has_gpus=has_gpus), *_variables(driver)]
+    return [*ray_environment(launch, has_gpus=False), *_variables(driver)]
 
 
 def ray_environment(launch: Launch, *, has_gpus: bool) -> list[Json]:

@@ -15,9 +15,9 @@ from typing import Protocol
 from controller.jobs.traces import Trace, counts_before, entry_of, parse_time, read_records, recall
 from controller.jobs.views import JobView
 from controller.kube.api import Json, KubeApi
-from controller.kube.faults import AlreadyExistsError, NotFoundError
-from controller.kube.resources import CONFIG_MAPS, RAY_JOBS, Resource
-from controller.launchers.base import NameConflictError
+from controller.kube.faults import NotFoundError
+from controller.kube.resources import CONFIG_MAPS, RAY_JOBS
+from controller.launchers.creating import create_own
 from controller.launchers.kuberay.companions import build_companions
 from controller.launchers.kuberay.installation import Installation
 from controller.launchers.kuberay.labels import ATTEMPT, FAILURES_BEFORE, RUN, STEP
@@ -30,7 +30,6 @@ from controller.launchers.kuberay.sightings import ChildView, Moment, Sightings
 from controller.launchers.stalls import StallTracker, stalled
 from controller.plan.actions import StartStep
 from controller.plan.snapshot import Attempt, RayStatus
-from controller.runtime.owners import is_controlled_by
 from distillery.errors import Problem
 from distillery.progress import StepRecord
 from distillery.spec.job import DistillationJob
@@ -145,7 +144,7 @@ class KubeRayLauncher:
         body = build_ray_job(launch, self._installation)
         before = counts_before(entry_of(view.status, start.step.id), run=runtime.run)
         body["metadata"]["annotations"][FAILURES_BEFORE] = json.dumps(before.dump())
-        self._create(view, RAY_JOBS, body)
+        create_own(self._api, RAY_JOBS, body, uid=view.uid)
 
     def stop(self, view: JobView, attempt: Attempt) -> None:
         """See ``Launcher``: deletes the RayJob, and with it all its pods."""
@@ -261,27 +260,7 @@ class KubeRayLauncher:
             is_map = resource == CONFIG_MAPS
             if is_map and self._sources.progress_map(view) is not None:
                 continue
-            self._create(view, resource, body)
-
-    def _create(self, view: JobView, resource: Resource, body: Json) -> None:
-        """Creates the object; one that is there and the job's own is the same.
-
-        Raises: ``NameConflictError``.
-        """
-        name = body["metadata"]["name"]
-        try:
-            self._api.create(resource, body)
-        except AlreadyExistsError as error:
-            try:
-                found = self._api.fetch(resource, namespace=view.namespace, name=name)
-            except NotFoundError:
-                return
-            if not is_controlled_by(found, view.uid):
-                raise NameConflictError(
-                    f"{resource.kind} {view.namespace}/{name}: is somebody else's, got another "
-                    "owner; rename the job, or delete that object",
-                    reason="NameConflict",
-                ) from error
+            create_own(self._api, resource, body, uid=view.uid)
 
     def _delete(self, child: Json) -> None:
         metadata = child["metadata"]

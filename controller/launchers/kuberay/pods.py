@@ -4,6 +4,7 @@ Volumes are ``volumes.py``'s, variables ``environment.py``'s; what a profile and
 a template comes last, here.
 """
 
+import copy
 from dataclasses import dataclass
 
 from controller.kube.api import Json
@@ -36,6 +37,17 @@ from controller.launchers.kuberay.sizing import (
 from controller.launchers.kuberay.volumes import pod_volumes, ray_mounts, shipper_mounts
 from distillery.spec.job import DistillationJob
 
+_FOLLOWS_HEAD = (
+    "affinity",
+    "dnsConfig",
+    "dnsPolicy",
+    "hostAliases",
+    "imagePullSecrets",
+    "nodeSelector",
+    "schedulerName",
+    "tolerations",
+)
+"""What the submitter takes from the head's template, for it needs the same image and nodes."""
 _NOT_DISTURBED = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
@@ -74,8 +86,12 @@ def build_base_template(launch: Launch, installation: Installation, node: Node) 
     return {"metadata": _metadata(launch), "spec": spec}
 
 
-def build_submitter_template(launch: Launch, installation: Installation) -> Json:
-    """The template of the pod that hands the driver to Ray; KubeRay writes its command."""
+def build_submitter_template(launch: Launch, installation: Installation, *, head: Json) -> Json:
+    """The template of the pod that hands the driver to Ray; KubeRay writes its command.
+
+    Args:
+        head: The finished template of the head, whose nodes and registry it shares.
+    """
     container: Json = {
         "name": SUBMITTER,
         **_image(launch, installation),
@@ -86,6 +102,7 @@ def build_submitter_template(launch: Launch, installation: Installation) -> Json
     }
     spec: Json = {
         **_pod_settings(launch, installation),
+        **{key: copy.deepcopy(head["spec"][key]) for key in _FOLLOWS_HEAD if key in head["spec"]},
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "128Mi"}}],
     }

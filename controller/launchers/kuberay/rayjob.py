@@ -48,6 +48,8 @@ def build_ray_job(launch: Launch, installation: Installation) -> Json:
 
 def _spec(launch: Launch, installation: Installation) -> Json:
     runtime = launch.job.spec.runtime
+    cluster = _cluster(launch, installation)
+    head = cluster["headGroupSpec"]["template"]
     return {
         "submissionMode": "K8sJobMode",
         "jobId": launch.name,
@@ -56,12 +58,12 @@ def _spec(launch: Launch, installation: Installation) -> Json:
         "metadata": _driver_metadata(launch),
         "backoffLimit": 0,
         "submitterConfig": {"backoffLimit": _SUBMITTER_RETRIES},
-        "submitterPodTemplate": build_submitter_template(launch, installation),
+        "submitterPodTemplate": build_submitter_template(launch, installation, head=head),
         "shutdownAfterJobFinishes": True,
         "preRunningDeadlineSeconds": runtime.unschedulable_seconds,
         # KubeRay's clock starts before the pods have their places, ours when the step runs.
         "activeDeadlineSeconds": runtime.step_deadline_seconds + runtime.unschedulable_seconds,
-        "rayClusterSpec": _cluster(launch, installation),
+        "rayClusterSpec": cluster,
     }
 
 
