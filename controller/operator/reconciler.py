@@ -23,7 +23,7 @@ from controller.plan.planner import plan
 from controller.plan.snapshot import Cluster, Snapshot, Trouble
 from controller.plan.status import rejected_status
 from distillery.conditions import ConditionType, Reason
-from distillery.errors import DistilleryError
+from distillery.errors import DistilleryError, SpecError
 from distillery.spec.job import DistillationJob
 from distillery.status import JobStatus, RuntimeStatus, StageStatus
 from distillery.step_configs import Place
@@ -80,9 +80,10 @@ class Reconciler:
         launcher = self._with.launcher_for(view.job)
         if view.is_deleting:
             return self._let_go(view, launcher)
-        problems = (*view.problems, *launcher.find_problems(view.job))
-        if problems and not self._has_begun(view):
-            return self._reject(replace(view, problems=problems), "InvalidSpec")
+        if not self._has_begun(view):
+            problems = (*view.problems, *launcher.find_problems(view.job))
+            if problems:
+                return self._reject(replace(view, problems=problems), "InvalidSpec")
         if launcher.finalizer and launcher.finalizer not in view.finalizers:
             self._set_finalizers(view, (*view.finalizers, launcher.finalizer))
             return 0.0
@@ -151,7 +152,7 @@ class Reconciler:
                         launcher.stop(view, attempt)
                     case _:
                         raise AssertionError(f"no job in a cluster is sent {action}")
-            except (NameConflictError, ForbiddenError, NotFoundError, InvalidError) as error:
+            except _TROUBLES as error:
                 trouble = Trouble(reason=_trouble_reason(error), message=error.message)
         before = self._troubles.pop(view.key, None)
         if trouble is not None:
@@ -235,9 +236,15 @@ class Reconciler:
         self._uids.pop(key, None)
 
 
+_TROUBLES = (SpecError, NameConflictError, ForbiddenError, NotFoundError, InvalidError)
+"""What keeps a step from being started until somebody has changed something."""
+
+
 def _trouble_reason(error: DistilleryError) -> str:
     if isinstance(error, NameConflictError):
         return Reason.NAME_CONFLICT
     if isinstance(error, NotFoundError):
         return Reason.RAY_JOB_CRD_MISSING
+    if isinstance(error, SpecError):
+        return Reason.INVALID_SPEC
     return Reason.NOT_PERMITTED

@@ -1,10 +1,11 @@
 """Makes one replica the leader, by a Lease of coordination.k8s.io, and knows when it no longer is.
 
 Nothing is decided by another machine's clock: a candidate waits until it has seen the lease stand
-still for its whole duration by its own clock, a missing lease included, for its holder may not know
-yet. The leader counts from the moment before it sent the last renewal that was accepted, so a
-process that was stopped finds its time over at once. Who must not write then is told by
-``fencing.py``; the lease's form is ``lease.py``'s.
+still for its whole duration by its own clock; a missing one is made first, held by nobody, for its
+last holder may not know yet. The leader counts from the moment before it sent the last renewal
+that was accepted, so a process that was stopped finds its time over at once. Who must not write
+then is told by ``fencing.py``; the lease's form is ``lease.py``'s, its requests
+``lease_store.py``'s.
 """
 
 import logging
@@ -172,30 +173,33 @@ class Elector:
         return self._phase in (Phase.LOST, Phase.STOPPED)
 
     def _try_to_acquire(self) -> None:
-        self._look()
-        if self._wait_left_s() > 0:
-            return
-        sent_at = self._clock.now()
+        seen = self._store.fetch(timeout_s=self._timeout_s())
         try:
-            record = self._store.claim(self._record, timeout_s=self._timeout_s())
+            # A missing lease has no identity that could be seen to stand still: first there is one.
+            if seen is None:
+                seen = self._store.create_free(timeout_s=self._timeout_s())
+            self._note(seen)
+            if self._wait_left_s() > 0:
+                return
+            sent_at = self._clock.now()
+            record = self._store.claim(seen, timeout_s=self._timeout_s())
         except (ConflictError, AlreadyExistsError, NotFoundError):
             return  # Somebody else was faster: the next step sees who.
         self._hold(sent_at, record)
 
-    def _look(self) -> None:
-        """Reads the lease, and notes when it was seen to change."""
-        record = self._store.fetch(timeout_s=self._timeout_s())
+    def _note(self, record: LeaseRecord) -> None:
+        """Notes what the lease is, and when it was seen to change."""
         if self._seen_at is None or record != self._record:
             self._seen_at = self._clock.now()
-            if record is not None and record.holder != self.holder:
+            if record.holder != self.holder:
                 _LOG.info("lease has a holder holder=%s", record.holder or "nobody")
         self._record = record
 
     def _wait_left_s(self) -> float:
         """How long the lease as last seen must stand still yet before it may be taken."""
-        now = self._clock.now()
-        seen_at = now if self._seen_at is None else self._seen_at
-        return seen_at + wait_of(self._record, self._who) - now
+        if self._record is None or self._seen_at is None:
+            return 0.0
+        return self._seen_at + wait_of(self._record, self._who) - self._clock.now()
 
     def _renew(self) -> None:
         """Renews once, and once more where the record was out of date: a lost answer, or a lease
@@ -208,8 +212,8 @@ class Elector:
                 record = self._store.renew(self._record, timeout_s=self._timeout_s())
             except (ConflictError, AlreadyExistsError, NotFoundError):
                 self._record = self._store.fetch(timeout_s=self._timeout_s())
-                if self._record is not None and self.holder != self._who.identity:
-                    self._lose(f"it is held by {self.holder or 'nobody'}")
+                if self.holder not in ("", self._who.identity):
+                    self._lose(f"it is held by {self.holder}")
                     return
             else:
                 self._hold(sent_at, record)
@@ -234,7 +238,8 @@ class Elector:
     def _check_deadline(self) -> None:
         if self._phase is Phase.LEADING and self.remaining_s() <= 0:
             deadline_s = self._timing.renew_deadline_s
-            self._lose(f"no renewal was accepted for {deadline_s:g} s: {self._last_error}")
+            last = f": {self._last_error}" if self._last_error else ""
+            self._lose(f"no renewal was accepted for {deadline_s:g} s{last}")
 
     def _lose(self, why: str) -> None:
         with self._condition:

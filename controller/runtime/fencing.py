@@ -5,6 +5,7 @@ A request that is on its way when the lease ends is harmless by itself, for crea
 and the others uid and resourceVersion.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -71,9 +72,10 @@ class FencedWriteApi(WriteApi):
     def _within_lease(self) -> WriteApi:
         remaining_s = self._lease.remaining_s()
         if remaining_s <= 0:
+            ended = f"ended {abs(remaining_s):.1f} s ago"
+            got = ended if math.isfinite(remaining_s) else "isn't held here"
             raise LeaseLostError(
-                f"write: needs the lease, got one that ended {-remaining_s:.1f} s ago or was never "
-                "held; the leader writes",
+                f"write: needs the lease, got one that {got}; only the leader writes",
                 reason="LeaseLost",
                 delay_s=RETRY_S,
             )

@@ -63,12 +63,9 @@ class LeaseRecord:
     version: str = field(compare=False)
 
 
-def wait_of(record: LeaseRecord | None, candidacy: Candidacy) -> float:
-    """How long the lease must have stood still before the candidate may take it; None: there is
-    no lease, and its last holder may not know yet."""
+def wait_of(record: LeaseRecord, candidacy: Candidacy) -> float:
+    """How long the lease must have stood still before the candidate may take it."""
     own_s = candidacy.timing.duration_s
-    if record is None:
-        return own_s
     if record.holder == candidacy.identity:
         return 0.0
     if not record.holder:
@@ -89,14 +86,16 @@ def parse_lease(obj: Json) -> LeaseRecord:
     )
 
 
-def build_lease(candidacy: Candidacy, *, now_us: int) -> Json:
-    """A new Lease, held by the candidate."""
-    return {
-        "apiVersion": LEASES.api_version,
-        "kind": LEASES.kind,
-        "metadata": {"namespace": candidacy.namespace, "name": candidacy.name},
-        "spec": {**_claim(candidacy, now_us), "leaseTransitions": 0},
-    }
+def build_free_lease(candidacy: Candidacy) -> Json:
+    """A new Lease that nobody holds, and that nobody may take before its duration is over: where
+    it was deleted, its last holder may not know yet."""
+    spec = {"leaseDurationSeconds": math.ceil(candidacy.timing.duration_s), "leaseTransitions": 0}
+    return _lease(candidacy, spec)
+
+
+def build_held_lease(candidacy: Candidacy, *, now_us: int) -> Json:
+    """A new Lease that the candidate holds, for a leader whose lease was deleted."""
+    return _lease(candidacy, {**_claim(candidacy, now_us), "leaseTransitions": 0})
 
 
 def build_claim(candidacy: Candidacy, record: LeaseRecord, *, now_us: int) -> Json:
@@ -123,6 +122,15 @@ def build_release(record: LeaseRecord, *, now_us: int) -> Json:
         "renewTime": format_micro_time(now_us),
     }
     return {"metadata": {"resourceVersion": record.version}, "spec": spec}
+
+
+def _lease(candidacy: Candidacy, spec: Json) -> Json:
+    return {
+        "apiVersion": LEASES.api_version,
+        "kind": LEASES.kind,
+        "metadata": {"namespace": candidacy.namespace, "name": candidacy.name},
+        "spec": spec,
+    }
 
 
 def _claim(candidacy: Candidacy, now_us: int) -> dict[str, Any]:

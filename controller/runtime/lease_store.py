@@ -10,7 +10,8 @@ from controller.runtime.lease import (
     Candidacy,
     LeaseRecord,
     build_claim,
-    build_lease,
+    build_free_lease,
+    build_held_lease,
     build_release,
     build_renewal,
     parse_lease,
@@ -42,27 +43,32 @@ class LeaseStore:
             return None
         return parse_lease(found)
 
-    def claim(self, record: LeaseRecord | None, *, timeout_s: float) -> LeaseRecord:
-        """Makes the lease the candidate's; None: makes a new one.
+    def create_free(self, *, timeout_s: float) -> LeaseRecord:
+        """Makes a lease that nobody holds. Raises: ``AlreadyExistsError``."""
+        return self._create(build_free_lease(self._who), timeout_s)
 
-        Raises: ``ConflictError``, ``NotFoundError``, ``AlreadyExistsError`` where it isn't as
-        ``record`` says any more.
+    def claim(self, record: LeaseRecord, *, timeout_s: float) -> LeaseRecord:
+        """Makes the lease the candidate's.
+
+        Raises: ``ConflictError``, ``NotFoundError`` where it isn't as ``record`` says any more.
         """
-        if record is not None:
-            return self._merge(build_claim(self._who, record, now_us=self._next_us()), timeout_s)
-        body = build_lease(self._who, now_us=self._next_us())
-        return parse_lease(self._api.with_timeout(timeout_s).create(LEASES, body))
+        return self._merge(build_claim(self._who, record, now_us=self._next_us()), timeout_s)
 
     def renew(self, record: LeaseRecord | None, *, timeout_s: float) -> LeaseRecord:
-        """Renews the candidate's own lease; None, for it was deleted: makes it anew. Raises as
-        ``claim``."""
+        """Renews the leader's lease; makes it anew where it was deleted (None), and claims it anew
+        where somebody freed it. Raises as ``claim``, and ``AlreadyExistsError``."""
         if record is None:
-            return self.claim(None, timeout_s=timeout_s)
+            return self._create(build_held_lease(self._who, now_us=self._next_us()), timeout_s)
+        if record.holder != self._who.identity:
+            return self.claim(record, timeout_s=timeout_s)
         return self._merge(build_renewal(self._who, record, now_us=self._next_us()), timeout_s)
 
     def release(self, record: LeaseRecord, *, timeout_s: float) -> None:
         """Frees the candidate's own lease. Raises as ``claim``."""
         self._merge(build_release(record, now_us=self._next_us()), timeout_s)
+
+    def _create(self, body: Json, timeout_s: float) -> LeaseRecord:
+        return parse_lease(self._api.with_timeout(timeout_s).create(LEASES, body))
 
     def _merge(self, patch: Json, timeout_s: float) -> LeaseRecord:
         api = self._api.with_timeout(timeout_s)

@@ -43,13 +43,14 @@ class Sighting:
 
     @property
     def rank(self) -> int:
-        """The lower, the more it explains: head before workers before the submitter, known causes
-        before bare errors."""
-        return list(NodeType).index(self.node_type) + _NUM_TYPES_THAT_ERR * self.is_bare
+        """The lower, the more it explains: known causes before bare errors, heads before workers,
+        and the submitter last of all."""
+        return _RANKS[self.node_type] + _RANKS_OF_CAUSES * self.is_bare
 
 
 _SHUTDOWN_REASONS = ("NodeShutdown", "Terminated", "Shutdown", "NodeLost", "Preempting")
-_NUM_TYPES_THAT_ERR = 2
+_RANKS = {NodeType.HEAD: 0, NodeType.WORKER: 1, NodeType.SUBMITTER: 4}
+_RANKS_OF_CAUSES = 2
 
 
 def find_end(step: str, pods: Iterable[PodView], *, is_winding_down: bool) -> Sighting | None:

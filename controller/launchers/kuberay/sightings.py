@@ -27,14 +27,17 @@ class Moment:
 class ChildView:
     """What there is of an attempt in the cluster, each None (or nothing) where it isn't there.
 
-    ``pods`` are all of the attempt's: head, workers, submitter. ``record`` is the step's key of the
-    progress ConfigMap, whoever wrote it. ``workload`` is Kueue's, where it is watched.
-    ``is_stopping``: we have asked for the RayJob's deletion ourselves.
+    ``pods`` are all of the attempt's: head, workers, submitter. ``gone_pods``: how pods looked that
+    were deleted since; KubeRay deletes a failed one at once, so the cache alone may never show why
+    it failed. ``record`` is the step's key of the progress ConfigMap, whoever wrote it.
+    ``workload`` is Kueue's, where it is watched. ``is_stopping``: we have asked for the RayJob's
+    deletion ourselves.
     """
 
     ray_job: Json | None = None
     ray_cluster: Json | None = None
     pods: tuple[Json, ...] = ()
+    gone_pods: tuple[Json, ...] = ()
     record: StepRecord | None = None
     workload: Json | None = None
     is_stopping: bool = False
@@ -61,8 +64,9 @@ class Sightings:
 def look(step: str, child: ChildView, *, before: Sightings, now: Moment) -> Sightings:
     """What is remembered after this look at the attempt's objects."""
     pods = tuple(read_pod(pod) for pod in child.pods)
+    all_pods = (*pods, *(read_pod(pod) for pod in child.gone_pods))
     if child.ray_job is None:
-        end = find_end(step, pods, is_winding_down=True)
+        end = find_end(step, all_pods, is_winding_down=True)
         return replace(
             before,
             first_look_s=_since(before.first_look_s, True, now),
@@ -73,7 +77,7 @@ def look(step: str, child: ChildView, *, before: Sightings, now: Moment) -> Sigh
     is_winding_down = ray_job.is_winding_down or child.is_stopping
     is_missing = ray_job.is_running and not is_winding_down and not _has_live_head(pods)
     is_over = ray_job.is_terminal and is_driver_over(ray_job, child)
-    end = find_end(step, pods, is_winding_down=is_winding_down)
+    end = find_end(step, all_pods, is_winding_down=is_winding_down)
     return Sightings(
         first_look_s=_since(before.first_look_s, True, now),
         saw_ray_job=True,
@@ -95,8 +99,14 @@ def is_driver_over(ray_job: RayJobView, child: ChildView) -> bool:
 
 
 def is_gone(child: ChildView) -> bool:
-    """Whether nothing of the attempt can run any more: no cluster, and no pod that hasn't ended."""
-    return child.ray_cluster is None and all(read_pod(pod).has_ended for pod in child.pods)
+    """Whether nothing of the attempt can work any more: no cluster, and no Ray pod but ended ones.
+
+    A submitter whose head is gone waits for it for as long as its RayJob is there, and does no
+    harm: the address it waits at is its own cluster's.
+    """
+    pods = [read_pod(pod) for pod in child.pods]
+    ray_pods = [pod for pod in pods if pod.node_type != NodeType.SUBMITTER]
+    return child.ray_cluster is None and all(pod.has_ended for pod in ray_pods)
 
 
 def has_lasted(since_s: float | None, limit_s: float, *, now: Moment) -> bool:
