@@ -1,7 +1,8 @@
 """What a running step says: one-line records in its log, and one outcome at the end.
 
 A step prints them (``ray_jobs.progress``); launchers read them out of the driver's log. Lines that
-are not records are ordinary log lines.
+are not records are ordinary log lines. In a cluster a step also writes them to the job's progress
+ConfigMap, as a ``StepRecord`` (``ray_jobs.progress_map``).
 """
 
 import json
@@ -60,6 +61,17 @@ class Outcome(Model):
     retriable: bool = False
     manifest: ManifestRef | None = None
     summary: dict[str, Any] = Field(default_factory=dict)
+
+
+class StepRecord(Model):
+    """What a step's key of the job's progress ConfigMap holds. ``attempt`` and ``submission_id``
+    say who wrote it, so that nobody takes a former attempt's word for the present one's;
+    ``outcome`` is there from the attempt's end on."""
+
+    attempt: int
+    submission_id: str
+    progress: Progress | None = None
+    outcome: Outcome | None = None
 
 
 def progress_line(progress: Progress) -> str:

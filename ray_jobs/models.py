@@ -55,7 +55,7 @@ def pin_model(ref: ModelRef, storage: StorageSpec, cache: Path) -> PinnedModel:
     Weights aren't downloaded.
 
     Args:
-        storage: Gives endpoint and region for ``s3://`` models.
+        storage: Gives endpoint, region and credentials for ``s3://`` models.
         cache: See ``model_cache``; template hashes are kept there by digest.
 
     Raises:
@@ -228,7 +228,10 @@ def _check_same(pin: PinnedModel, digest: str) -> None:
 
 def _open(uri: str, storage: StorageSpec) -> Storage:
     return open_storage(
-        uri, endpoint_url=storage.endpoint_url or None, region=storage.region or None
+        uri,
+        endpoint_url=storage.endpoint_url or None,
+        region=storage.region or None,
+        credentials_ref=storage.credentials_ref,
     )
 
 

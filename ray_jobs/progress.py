@@ -1,19 +1,31 @@
 """A running step's voice: at most one progress record a second, and its outcome at the end.
 
-The records' form is ``distillery.progress``; the driver's log is the channel. Safe to call from
-several threads.
+The records' form is ``distillery.progress``; the driver's log is the channel, and beside it a
+``Sink`` where there is one (``progress_map.py``). Safe to call from several threads.
 """
 
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from distillery.progress import Outcome, Phase, Progress, outcome_line, progress_line
 
 MIN_INTERVAL_S = 1.0
 RATE_WINDOW_S = 20.0
+
+
+class Sink(Protocol):
+    """Where records go besides the log."""
+
+    def show(self, progress: Progress) -> None:
+        """Takes the newest record; returns at once."""
+        ...
+
+    def close(self, progress: Progress, outcome: Outcome) -> None:
+        """Takes the last records; returns when they are kept, or can't be."""
+        ...
 
 
 class Reporter:
@@ -22,11 +34,17 @@ class Reporter:
     Args:
         out: Where records go; the driver's standard output.
         clock: Monotonic seconds.
+        sink: Gets each record that is printed.
     """
 
     def __init__(
-        self, *, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        out: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sink: Sink | None = None,
     ) -> None:
+        self._sink = sink
         self._out = out if out is not None else sys.stdout
         self._clock = clock
         self._lock = threading.Lock()
@@ -88,10 +106,13 @@ class Reporter:
             self._print()
 
     def finish(self, outcome: Outcome) -> None:
-        """Prints the last progress as it stands, then the outcome."""
+        """Prints the last progress as it stands, then the outcome; waits until the sink has it."""
         with self._lock:
             self._print()
             self._write(outcome_line(outcome))
+            last = self._last
+        if self._sink is not None:
+            self._sink.close(last, outcome)
 
     def _remaining_s(self, now: float, done: int) -> float | None:
         made = done - self._part_started_done
@@ -103,6 +124,8 @@ class Reporter:
         self._last = self._last.model_copy(update={"beat": self._last.beat + 1})
         self._printed_at = self._clock()
         self._write(progress_line(self._last))
+        if self._sink is not None:
+            self._sink.show(self._last)
 
     def _write(self, line: str) -> None:
         self._out.write(line + "\n")

@@ -6,6 +6,7 @@ turns them into an outcome. It knows no stage. A step whose manifest exists exit
 
 import argparse
 import importlib.metadata
+import json
 import logging
 import os
 import sys
@@ -16,7 +17,14 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from distillery.errors import DistilleryError, ExternalError, SpecError, TransientError, word
+from distillery.errors import (
+    DistilleryError,
+    ExternalError,
+    InvariantError,
+    SpecError,
+    TransientError,
+    word,
+)
 from distillery.manifests import (
     Artefact,
     ManifestRef,
@@ -24,11 +32,13 @@ from distillery.manifests import (
     manifest_key,
     sha256_hex,
 )
-from distillery.progress import Outcome, OutcomeState
+from distillery.progress import MAX_SUMMARY_BYTES, Outcome, OutcomeState
 from distillery.stage_configs import CONFIG_VARIABLE, StageConfig, StepContext, parse_stage_config
 from ray_jobs.progress import Reporter
+from ray_jobs.progress_map import open_progress_map
 from ray_jobs.storage.artefacts import commit_manifest
 from ray_jobs.storage.base import Storage
+from ray_jobs.storage.credentials import are_surroundings_used
 from ray_jobs.storage.faults import os_faults
 from ray_jobs.storage.opening import open_storage
 
@@ -85,6 +95,7 @@ def main(
     )
     reporter = Reporter()
     try:
+        reporter = Reporter(sink=open_progress_map(os.environ))
         config = _read_config(config_type, argv)
         outcome = _run(config, run, reporter)
     except DistilleryError as error:
@@ -144,7 +155,13 @@ def _run(config: C, run: Callable[[C, StepTools], StepResult], reporter: Reporte
         context.storage.uri,
         endpoint_url=context.storage.endpoint_url or None,
         region=context.storage.region or None,
+        credentials_ref=context.storage.credentials_ref,
     )
+    if are_surroundings_used(context.storage, os.environ):
+        _LOG.info(
+            "no credentials are mounted here, the surroundings' are used credentials_ref=%s",
+            context.storage.credentials_ref,
+        )
     if context.prefix and (ref := find_manifest(storage, context.prefix)):
         _LOG.info("step is finished already prefix=%s", context.prefix)
         return Outcome(state=OutcomeState.SUCCEEDED, reason="AlreadyFinished", manifest=ref)
@@ -152,6 +169,12 @@ def _run(config: C, run: Callable[[C, StepTools], StepResult], reporter: Reporte
     with os_faults(str(scratch)):
         scratch.mkdir(parents=True, exist_ok=True)
     result = run(config, StepTools(storage=storage, reporter=reporter, scratch=scratch))
+    num_bytes = len(json.dumps(result.verdict))
+    if num_bytes > MAX_SUMMARY_BYTES:
+        raise InvariantError(
+            f"{context.step}: its outcome's summary must be within {MAX_SUMMARY_BYTES} bytes, "
+            f"got {num_bytes}"
+        )
     ref = result.committed or commit_step(
         storage,
         prefix=context.prefix,

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("tests.controlplane.fixtures",)
+
 VARIABLE = "DISTILLERY_TEST_DATA"
 
 

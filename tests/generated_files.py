@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from distillery.crd.definition import render_definition
 from distillery.results import results_schema
 from distillery.spec.job import DistillationJob
 
@@ -49,6 +50,7 @@ def build_files() -> dict[str, str]:
     """Path below the repository to content, for every generated file."""
     return {
         "manifests/schemas/results.schema.json": build_results_schema(),
+        "manifests/crd/distillery.dev_distillationjobs.yaml": render_definition(),
         "docs/reference/job-fields.md": build_job_fields(),
     }
 
@@ -161,7 +163,7 @@ def _type_name(annotation: Any) -> str:
     if origin is tuple:
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
-        return "mapping of text to text"
+        return "mapping" if arguments[1] is Any else "mapping of text to text"
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in (typing.Union, types.UnionType):

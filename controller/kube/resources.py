@@ -35,9 +35,7 @@ RAY_CLUSTERS = Resource(group="ray.io", version="v1", plural="rayclusters", kind
 PODS = Resource(group="", version="v1", plural="pods", kind="Pod")
 CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 SECRETS = Resource(group="", version="v1", plural="secrets", kind="Secret")
-SERVICE_ACCOUNTS = Resource(
-    group="", version="v1", plural="serviceaccounts", kind="ServiceAccount"
-)
+SERVICE_ACCOUNTS = Resource(group="", version="v1", plural="serviceaccounts", kind="ServiceAccount")
 ROLES = Resource(group="rbac.authorization.k8s.io", version="v1", plural="roles", kind="Role")
 ROLE_BINDINGS = Resource(
     group="rbac.authorization.k8s.io", version="v1", plural="rolebindings", kind="RoleBinding"

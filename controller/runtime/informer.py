@@ -34,10 +34,12 @@ class Timing:
     """How long an informer waits, in seconds.
 
     A watch lasts between ``watch_s`` and twice that, so that informers don't all come back at once.
-    The server sends a bookmark a minute: a connection without anything for ``silence_s`` is dead.
+    The server sends a bookmark about once a minute, without a promise: a connection that brought
+    nothing for ``silence_s`` is given up for a new one, which costs little if it wasn't dead.
     ``relist_s`` repairs what no error told of. Retries begin at ``min_delay_s``, double up to
-    ``max_delay_s`` and take up to half as much again by chance. A watch that ends before
-    ``short_watch_s`` without an event counts as failed.
+    ``max_delay_s`` and take up to half as much again by chance; they begin anew after a watch that
+    lasted as long as ``max_delay_s``. One that ends before ``short_watch_s`` without an event
+    counts as failed.
     """
 
     watch_s: float = 300.0
@@ -191,10 +193,14 @@ class Informer:
             self._list()
         started = self._clock.now()
         num_events = self._stats.num_events
-        self._watch(timeout_s)
+        try:
+            self._watch(timeout_s)
+        finally:
+            lasted_s = self._clock.now() - started
+            if lasted_s >= self._timing.max_delay_s:
+                self._num_failed = 0
         short_s = self._timing.short_watch_s
-        is_short = timeout_s > short_s and self._clock.now() - started < short_s
-        if is_short and self._stats.num_events == num_events:
+        if lasted_s < short_s < timeout_s and self._stats.num_events == num_events:
             return self._next_delay_s()
         self._recover()
         return 0.0
@@ -254,8 +260,9 @@ class Informer:
                     self._count(num_bugs=1)
 
     def _recover(self) -> None:
-        if self._stats.last_error:
+        if self._num_failed > RELIST_AFTER_FAILURES:
             _LOG.info("watching goes on kind=%s", self.watched.resource.kind)
+        if self._stats.last_error:
             self._stats = replace(self._stats, last_error="")
         self._num_failed = 0
 
@@ -268,7 +275,7 @@ class Informer:
         is_refused = isinstance(error, ExternalError) and not isinstance(error, ForbiddenError)
         if is_refused or self._num_failed >= RELIST_AFTER_FAILURES:
             self._version = ""
-        level = logging.DEBUG if self._num_failed else logging.WARNING
+        level = logging.WARNING if self._num_failed == RELIST_AFTER_FAILURES else logging.DEBUG
         _LOG.log(level, "watching failed kind=%s error=%s", self.watched.resource.kind, error)
         self._count(num_failures=1)
         self._stats = replace(self._stats, last_error=error.message)

@@ -34,9 +34,18 @@ class Exam:
 
 @contextmanager
 def answering(
-    folder: Path, settings: EngineSettings, *, date: str, reporter: Reporter
+    folder: Path,
+    settings: EngineSettings,
+    *,
+    date: str,
+    reporter: Reporter,
+    is_used_once: bool = False,
 ) -> Iterator[Any]:
     """An actor with the model of ``folder`` loaded, for ``ask``; killed on leaving.
+
+    Args:
+        is_used_once: No other engine will load this folder, so that no copy of it need stay on
+            the engine's machine.
 
     Raises:
         SpecError, ResourceError: The model can't be loaded.
@@ -46,14 +55,9 @@ def answering(
 
     connect()
     reporter.begin("loading", total=0, unit="rows", phase=Phase.LOADING_WEIGHTS)
-    resources = ray.cluster_resources()
-    actor = start_answering(
-        settings,
-        num_cpus=max(1, int(resources.get("CPU", 1))),
-        num_gpus=min(1, int(resources.get("GPU", 0))),
-    )
+    actor = start_answering(settings, ray.cluster_resources())
     try:
-        reference = actor.load.remote(str(folder), settings, date=date)
+        reference = actor.load.remote(str(folder), settings, date=date, is_used_once=is_used_once)
         _wait(reference, place=folder.name, each=lambda: reporter.update(0))
         yield actor
     finally:

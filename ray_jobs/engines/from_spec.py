@@ -14,6 +14,7 @@ def engine_settings(
             max_model_len=spec.max_model_len,
             dtype=spec.dtype.value,
             max_num_seqs=spec.max_num_seqs,
+            tensor_parallel=spec.tensor_parallel,
             kv_cache_gib=spec.kv_cache_gib,
             gpu_memory_utilization=spec.gpu_memory_utilization,
             enforce_eager=spec.enforce_eager,

@@ -5,7 +5,6 @@ The process's environment must hold ``environment.engine_environment`` before th
 and text is decoded once, when an answer ends. Refusing constraints is ``making``'s.
 """
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from distillery.errors import ResourceError, SpecError
+from distillery.errors import SpecError
 from ray_jobs.engines.answers import (
     cut_at_stop,
     cut_reason,
@@ -38,10 +37,7 @@ from ray_jobs.engines.model_folder import (
     resolve_dtype,
     resolve_max_model_len,
 )
-
-_GIB = 2**30
-_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""The ranks vLLM reserves room for (``vllm.config.lora.MaxLoRARanks``)."""
+from ray_jobs.engines.vllm_arguments import check_device, engine_arguments, is_cpu
 
 
 def make_vllm_engine(
@@ -59,8 +55,8 @@ def make_vllm_engine(
         dtype=resolve_dtype(config, settings.dtype),
         max_model_len=resolve_max_model_len(config, settings.max_model_len),
     )
-    if _is_cpu():
-        _check_memory(settings)
+    on_cpu = is_cpu()
+    check_device(settings, on_cpu=on_cpu)
     from vllm import EngineArgs
     from vllm.exceptions import VLLMError
     from vllm.v1.engine.llm_engine import LLMEngine
@@ -70,7 +66,7 @@ def make_vllm_engine(
     counters, factory = make_counters()
     with loading(folder, also=(VLLMError,)):
         llm = LLMEngine.from_engine_args(
-            EngineArgs(**_engine_arguments(settings, folder)), stat_loggers=[factory]
+            EngineArgs(**engine_arguments(settings, folder, on_cpu=on_cpu)), stat_loggers=[factory]
         )
     return VllmEngine(llm, settings=settings, counters=counters, stop_token_ids=stop_token_ids)
 
@@ -97,7 +93,7 @@ class VllmEngine:
         self._samplings: dict[str, Sampling] = {}
         self._failed: list[Completion] = []
         self._adapters: dict[str, Any] = {}
-        self._is_one_adapter_a_batch = settings.max_adapters > 0 and _is_cpu()
+        self._is_one_adapter_a_batch = settings.max_adapters > 0 and is_cpu()
         self._adapter_in_flight: str | None = None
         self._held: deque[Request] = deque()
         self._parameters = lru_cache(maxsize=256)(self._build_parameters)
@@ -259,50 +255,3 @@ class VllmEngine:
             num_prompt_tokens=len(output.prompt_token_ids),
             num_tokens=len(ids),
         )
-
-
-def _engine_arguments(settings: EngineSettings, folder: Path) -> dict[str, Any]:
-    """vLLM's ``EngineArgs``, as far as they are set at all."""
-    arguments: dict[str, Any] = {
-        "model": str(folder),
-        "dtype": settings.dtype,
-        "max_model_len": settings.max_model_len,
-        "max_num_seqs": settings.max_num_seqs,
-        "tensor_parallel_size": settings.tensor_parallel,
-        "enforce_eager": settings.enforce_eager,
-        "seed": settings.seed,
-    }
-    if _is_cpu():
-        arguments["kv_cache_memory_bytes"] = int(settings.kv_cache_gib * _GIB)
-    else:
-        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization
-    if settings.max_adapters:
-        fitting = [rank for rank in _LORA_RANKS if rank >= settings.max_lora_rank]
-        if not fitting:
-            raise SpecError(
-                f"engine.maxLoraRank: vLLM takes ranks up to {_LORA_RANKS[-1]}, "
-                f"got {settings.max_lora_rank}; lower the students' rank or use transformers"
-            )
-        arguments |= {
-            "enable_lora": True,
-            "max_loras": settings.max_adapters,
-            "max_lora_rank": fitting[0],
-        }
-    return arguments
-
-
-def _check_memory(settings: EngineSettings) -> None:
-    """Refuses a cache beyond the machine's memory; vLLM would spend minutes before it fails."""
-    total_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
-    if settings.kv_cache_gib >= total_gib:
-        raise ResourceError(
-            f"engine.kvCacheGib: must be below the machine's memory ({total_gib:.1f} GiB), "
-            f"got {settings.kv_cache_gib:g}; lower it, 1 is plenty for a small model",
-            reason="EngineOutOfMemory",
-        )
-
-
-def _is_cpu() -> bool:
-    from vllm.platforms import current_platform
-
-    return bool(current_platform.is_cpu())

@@ -110,14 +110,21 @@ class _Evaluator:
         settings = engine_settings(self._config.settings.engine)
         for trial, subject, prefix in alone:
             folder = fetch_trial(trial, self._tools)
-            with self._engine(folder, settings) as actor:
+            with self._engine(folder, settings, is_used_once=True) as actor:
                 done.append(self._one(actor, subject, prefix, None))
             shutil.rmtree(folder)  # One whole model on this disk at a time.
         return done
 
-    def _engine(self, folder: Path, settings: EngineSettings) -> AbstractContextManager[Any]:
-        date = self._config.inputs.student.date
-        return answering(folder, settings, date=date, reporter=self._tools.reporter)
+    def _engine(
+        self, folder: Path, settings: EngineSettings, *, is_used_once: bool = False
+    ) -> AbstractContextManager[Any]:
+        return answering(
+            folder,
+            settings,
+            date=self._config.inputs.student.date,
+            reporter=self._tools.reporter,
+            is_used_once=is_used_once,
+        )
 
     def _one(
         self, actor: Any, subject: Subject, prefix: str, adapter: Path | None

@@ -13,6 +13,7 @@ from distillery.spec.job import StorageSpec
 from ray_jobs.answers.ledger import TokenLedger
 from ray_jobs.answers.store import SegmentWriter
 from ray_jobs.engines.base import Engine, EngineSettings, EngineType, Sampling
+from ray_jobs.folders import bring_folder
 from ray_jobs.generate.couriers import Flushed
 from ray_jobs.generate.dispatcher import Lease
 from ray_jobs.generate.dispatcher_actor import EngineReady, get_reply
@@ -26,7 +27,8 @@ ENGINE_FAILED = "EngineFailed"
 
 @dataclass(frozen=True, kw_only=True)
 class EnginePlan:
-    """All an engine's process needs. ``ledger`` is a folder on this machine."""
+    """All an engine's process needs. ``model_folder`` is a folder on the driver's machine,
+    ``ledger`` one on the engine's."""
 
     settings: EngineSettings
     model_folder: str
@@ -67,9 +69,11 @@ class RayPort:
 
 
 class EngineActor:
-    """An engine and its loop. ``engine`` is this instance's name, never used again."""
+    """An engine and its loop. ``engine`` is this instance's name, never used again; ``home`` is
+    the driver's machine."""
 
-    def __init__(self, engine: str, plan: EnginePlan, dispatcher: Any) -> None:
+    def __init__(self, engine: str, plan: EnginePlan, dispatcher: Any, home: str) -> None:
+        self._home = home
         self._name = engine
         self._plan = plan
         self._dispatcher = dispatcher
@@ -78,6 +82,7 @@ class EngineActor:
         """Loads the model and answers until it is over."""
         try:
             started_at = time.monotonic()
+            bring_folder(Path(self._plan.model_folder), home=self._home)
             engine = self._plan.options.engine_factory(
                 self._plan.settings,
                 self._plan.model_folder,
@@ -97,6 +102,7 @@ class EngineActor:
             plan.storage.uri,
             endpoint_url=plan.storage.endpoint_url or None,
             region=plan.storage.region or None,
+            credentials_ref=plan.storage.credentials_ref,
         )
         provenance = {
             "engine": engine.info.type,

@@ -5,12 +5,15 @@ Not here: who gets which row (``dispatcher.py``) and what becomes of answers (``
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distillery.errors import ExternalError
 from ray_jobs.cluster import connect
+from ray_jobs.engines.base import EngineSettings
 from ray_jobs.engines.environment import engine_environment
+from ray_jobs.engines.gpus import gpus_of_engine
+from ray_jobs.folders import driver_node
 from ray_jobs.generate.dispatcher_actor import DispatcherActor, News, get_reply
 from ray_jobs.generate.engine_actor import ENGINE_FAILED, EngineActor, EngineEnd, EnginePlan
 from ray_jobs.generate.work import WorkItem
@@ -134,22 +137,13 @@ class Fleet:
         import ray
 
         name = f"engine-{secrets.token_hex(6)}"
-        resources = ray.cluster_resources()
-        num_cpus = int(resources.get("CPU", 1))
-        num_threads = max(1, num_cpus // self._num_engines)
-        environment = engine_environment(self._plan.settings) | {
-            # Ray would give each actor one thread.
-            "OMP_NUM_THREADS": str(num_threads)
-        }
+        options = actor_options(
+            self._plan.settings, ray.cluster_resources(), num_engines=self._num_engines
+        )
         actor = (
             ray.remote(EngineActor)
-            .options(
-                num_cpus=min(1.0, num_cpus / self._num_engines),
-                num_gpus=1 if resources.get("GPU", 0) >= self._num_engines else 0,
-                max_restarts=0,
-                runtime_env={"env_vars": environment},
-            )
-            .remote(name, self._plan, self._dispatcher)
+            .options(**options)
+            .remote(name, self._plan, self._dispatcher, driver_node())
         )
         self._runs[actor.run.remote()] = (name, actor)
 
@@ -162,3 +156,22 @@ class Fleet:
         except RayActorError as error:
             return EngineEnd(error=ExternalError(type(error).__name__, reason=ENGINE_FAILED))
         return end
+
+
+def actor_options(
+    settings: EngineSettings, resources: Mapping[str, float], *, num_engines: int
+) -> dict[str, Any]:
+    """What Ray is asked for each engine's process, given the cluster's resources."""
+    num_cpus = int(resources.get("CPU", 1))
+    environment = engine_environment(settings) | {
+        # Ray would give each actor one thread.
+        "OMP_NUM_THREADS": str(max(1, num_cpus // num_engines))
+    }
+    return {
+        "num_cpus": min(1.0, num_cpus / num_engines),
+        "num_gpus": gpus_of_engine(
+            settings, num_gpus=resources.get("GPU", 0), num_engines=num_engines
+        ),
+        "max_restarts": 0,
+        "runtime_env": {"env_vars": environment},
+    }

@@ -48,6 +48,7 @@ class OpenedSource:
                 self.source.uri,
                 endpoint_url=self.storage.endpoint_url or None,
                 region=self.storage.region or None,
+                credentials_ref=self.storage.credentials_ref,
             )
             storage.get_file(key, local)
         return local
@@ -57,7 +58,7 @@ def open_source(source: DataSource, *, split: Split, storage: StorageSpec) -> Op
     """Finds the source and its digest.
 
     Args:
-        storage: Gives endpoint and region for ``s3://`` data.
+        storage: Gives endpoint, region and credentials for ``s3://`` data.
 
     Raises:
         SpecError: ``DataUnreadable``: it isn't there, or of unknown format.
@@ -99,7 +100,10 @@ def _file_digest(path: Path, *, place: str) -> str:
 
 def _object_digest(uri: str, *, place: str, storage: StorageSpec) -> str:
     source, key = open_object(
-        uri, endpoint_url=storage.endpoint_url or None, region=storage.region or None
+        uri,
+        endpoint_url=storage.endpoint_url or None,
+        region=storage.region or None,
+        credentials_ref=storage.credentials_ref,
     )
     found = source.stat(key)
     if found is None:

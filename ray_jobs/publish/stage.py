@@ -126,7 +126,8 @@ def _evaluate(
     )
     settings = engine_settings(config.settings.engine)
     date = config.inputs.students[student].date
-    with answering(folder, settings, date=date, reporter=tools.reporter) as actor:
+    reporter = tools.reporter
+    with answering(folder, settings, date=date, reporter=reporter, is_used_once=True) as actor:
         label = f"{student} merged"
         answered = ask(actor, exam, question, label=label, reporter=tools.reporter)
     predictions = score_answers(

@@ -1,7 +1,7 @@
 """``s3://``: objects in a bucket, through boto3.
 
 boto3 moves the bytes (parts, threads, retries with backoff); here are SHA-256, conditional create,
-reads that survive a broken connection, and clear errors. Credentials come from boto3's own chain.
+reads that survive a broken connection, and clear errors. Credentials are ``s3_client.py``'s.
 Every request with a body bears an S3 checksum (SHA-256), which the storage compares. Uploads that
 were killed leave parts nobody sees; a bucket rule (AbortIncompleteMultipartUpload) frees them.
 """

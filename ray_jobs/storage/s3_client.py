@@ -1,14 +1,20 @@
-"""The boto3 client of ``s3.py``: where it connects, how long it waits, how often it tries."""
+"""The boto3 client of ``s3.py``: where it connects, how long it waits, how often it tries, and
+whose keys it signs with (``credentials.py`` reads them)."""
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
+from botocore.credentials import ReadOnlyCredentials as FrozenCredentials
 from botocore.exceptions import BotoCoreError
 
 from distillery.errors import SpecError
+from ray_jobs.storage.credentials import read_keys
 from ray_jobs.storage.s3_faults import UNREACHABLE, client_fault
 
 NUM_FIRST_CONTACTS = 3
@@ -25,7 +31,8 @@ class S3Settings:
 
     ``endpoint_url`` and ``region`` are boto3's defaults where ``None``. ``part_size_bytes`` is at
     least S3's 5 MiB: larger files go up in parts of it (larger ones where 10,000 don't suffice).
-    ``max_attempts`` counts the tries of one request.
+    ``max_attempts`` counts the tries of one request. ``credentials`` is a folder of keys, see
+    ``credentials.py``; ``None``: boto3's own chain finds them.
     """
 
     endpoint_url: str | None = None
@@ -33,6 +40,7 @@ class S3Settings:
     part_size_bytes: int = 8 << 20
     num_threads: int = 10
     max_attempts: int = 8
+    credentials: Path | None = None
 
 
 def build_client(settings: S3Settings) -> Any:
@@ -42,7 +50,7 @@ def build_client(settings: S3Settings) -> Any:
     signed.
 
     Raises:
-        SpecError: The endpoint is no URL.
+        SpecError: The endpoint is no URL; ``CredentialsMissing``.
         ExternalError: boto3's own configuration can't be used (reason ``AccessDenied``).
     """
     config = Config(
@@ -54,7 +62,7 @@ def build_client(settings: S3Settings) -> Any:
     )
     endpoint = settings.endpoint_url
     try:
-        client = boto3.session.Session().client(
+        client = _session(settings.credentials).client(
             "s3", endpoint_url=endpoint, region_name=settings.region, config=config
         )
     except ValueError as error:
@@ -66,6 +74,42 @@ def build_client(settings: S3Settings) -> Any:
         raise client_fault(error, place="s3://", endpoint=endpoint or "AWS") from error
     FirstContact().watch(client.meta.events)
     return client
+
+
+def _session(credentials: Path | None) -> Any:
+    if credentials is None:
+        return boto3.session.Session()
+    session = botocore.session.get_session()
+    # Nothing else is asked: keys of the surroundings' would hide a mistake in the job's.
+    resolver = CredentialResolver([_FolderProvider(credentials)])
+    session.register_component("credential_provider", resolver)
+    return boto3.session.Session(botocore_session=session)
+
+
+class _FolderProvider(CredentialProvider):  # type: ignore[misc]
+    METHOD = "distillery-folder"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def load(self) -> Credentials:
+        return _FolderCredentials(self._folder)
+
+
+class _FolderCredentials(Credentials):  # type: ignore[misc]
+    """Keys that are read again for each signature, for they may be changed at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        keys = read_keys(folder)
+        super().__init__(
+            keys.access_key, keys.secret_key, keys.token or None, _FolderProvider.METHOD
+        )
+
+    def get_frozen_credentials(self) -> FrozenCredentials:
+        keys = read_keys(self._folder)
+        return FrozenCredentials(keys.access_key, keys.secret_key, keys.token or None)
 
 
 def backoff_s(attempt: int) -> float:

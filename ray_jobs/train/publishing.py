@@ -26,6 +26,7 @@ def commit_trial(
         context.storage.uri,
         endpoint_url=context.storage.endpoint_url or None,
         region=context.storage.region or None,
+        credentials_ref=context.storage.credentials_ref,
     )
     output = task.folder / _OUTPUT_FOLDER
     weights = output / WEIGHTS_FOLDER

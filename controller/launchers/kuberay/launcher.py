@@ -141,7 +141,8 @@ class KubeRayLauncher:
             config=start.config,
             image=runtime.image,
         )
-        body = build_ray_job(launch, self._installation)
+        installation = self._installation.model_copy(update={"ray_version": runtime.ray_version})
+        body = build_ray_job(launch, installation)
         before = counts_before(entry_of(view.status, start.step.id), run=runtime.run)
         body["metadata"]["annotations"][FAILURES_BEFORE] = json.dumps(before.dump())
         create_own(self._api, RAY_JOBS, body, uid=view.uid)

@@ -67,11 +67,10 @@ def test_a_text_is_cut_at_the_stop_that_comes_first(
 
 
 def test_vllm_asks_for_one_process_unless_the_model_is_split() -> None:
-    single = EngineSettings(type=EngineType.VLLM)
-    split = EngineSettings(type=EngineType.VLLM, tensor_parallel=2)
     name = "VLLM_ENABLE_V1_MULTIPROCESSING"
-    assert engine_environment(single)[name] == "0"
-    assert engine_environment(split)[name] == "1"
+    for tensor_parallel, want in ((0, "0"), (1, "0"), (2, "1")):
+        settings = EngineSettings(type=EngineType.VLLM, tensor_parallel=tensor_parallel)
+        assert engine_environment(settings)[name] == want
     assert name not in engine_environment(EngineSettings(type=EngineType.TRANSFORMERS))
 
 

@@ -1,6 +1,7 @@
 """The frame of every stage: skips finished work, commits last, tells failures as outcomes."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,16 @@ from distillery.errors import (
     TransientError,
 )
 from distillery.manifests import Artefact, ManifestRef, StepManifest
-from distillery.progress import Outcome, OutcomeState, parse_record
-from distillery.stage_configs import CurateConfig, GenerateConfig
+from distillery.progress import Outcome, OutcomeState, StepRecord, parse_record
+from distillery.stage_configs import CurateConfig, GenerateConfig, PrepareConfig
 from distillery.step_configs import TEACHER_PIN, Known, Place, build_config
 from distillery.steps import CURATE, GENERATE, PREPARE
 from ray_jobs.step import StepResult, StepTools, commit_step, find_manifest, main, read_manifest
 from ray_jobs.storage.opening import open_storage
 from tests.builders import make_job
-from tests.rows import make_pin, make_ref, write_config
+from tests.rows import make_pin, make_prepare_config, make_ref, write_config
+from tests.servers.config_map import running_config_maps
+from tests.servers.seaweedfs import credentials_environment
 
 
 @pytest.fixture
@@ -240,3 +243,114 @@ def test_outcome_summary_of_a_step_without_verdict_is_empty(
     main(CurateConfig, run, ["--config", str(config_path)])
 
     assert json.dumps(last_outcome(capsys).summary) == "{}"
+
+
+def test_outcome_that_is_too_large_is_our_bug_and_nothing_is_committed(
+    config_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(config: CurateConfig, tools: StepTools) -> StepResult:
+        return StepResult(verdict={"text": "x" * 8192})
+
+    code = main(CurateConfig, run, ["--config", str(config_path)])
+
+    outcome = last_outcome(capsys)
+    assert (code, outcome.reason, outcome.summary) == (1, "Bug", {})
+    assert outcome.message == ("curate: its outcome's summary must be within 8192 bytes, got 8204")
+    config = config_of(config_path)
+    assert find_manifest(open_storage(config.context.storage.uri), config.context.prefix) is None
+
+
+def test_outcome_reaches_the_job_s_config_map(
+    config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = tmp_path / "account"
+    account.mkdir()
+    with running_config_maps(account) as server:
+        host, _, port = server.url.removeprefix("https://").rpartition(":")
+        for name, value in {
+            "DISTILLERY_PROGRESS_CONFIG_MAP": "sums-progress",
+            "DISTILLERY_NAMESPACE": "team",
+            "DISTILLERY_STEP": "curate",
+            "DISTILLERY_ATTEMPT": "3",
+            "DISTILLERY_SUBMISSION_ID": "sums-curat-1-3",
+            "DISTILLERY_SERVICE_ACCOUNT_DIR": str(account),
+            "KUBERNETES_SERVICE_HOST": host,
+            "KUBERNETES_SERVICE_PORT": port,
+        }.items():
+            monkeypatch.setenv(name, value)
+
+        code = main(CurateConfig, lambda *_: StepResult(), ["--config", str(config_path)])
+        record = StepRecord.model_validate_json(server.data["curate"])
+
+    assert code == 0
+    assert (record.attempt, record.submission_id) == (3, "sums-curat-1-3")
+    assert record.outcome is not None
+    assert record.outcome.state == OutcomeState.SUCCEEDED
+    config = config_of(config_path)
+    storage = open_storage(config.context.storage.uri)
+    assert record.outcome.manifest == find_manifest(storage, config.context.prefix)
+
+
+def test_step_that_can_t_report_as_it_was_told_does_no_work(
+    config_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(config: CurateConfig, tools: StepTools) -> StepResult:
+        raise AssertionError
+
+    monkeypatch.setenv("DISTILLERY_PROGRESS_CONFIG_MAP", "sums-progress")
+    code = main(CurateConfig, refuse, ["--config", str(config_path)])
+
+    outcome = last_outcome(capsys)
+    assert (code, outcome.reason) == (1, "Bug")
+    assert outcome.message.startswith("DISTILLERY_NAMESPACE: must be set beside ")
+
+
+def test_named_credential_that_isn_t_mounted_here_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(
+        storage={
+            "uri": "s3://models/x",
+            "endpointUrl": "http://127.0.0.1:9",
+            "credentialsRef": "bucket",
+        },
+        credentials=[{"name": "bucket", "kind": "S3", "secretRef": {"name": "bucket"}}],
+    )
+    place = Place(scratch_dir=str(tmp_path))
+    known = Known(
+        pins={TEACHER_PIN: make_pin("teacher")},
+        manifests={PREPARE.id: make_ref("p"), GENERATE.id: make_ref("g")},
+    )
+    config = build_config(CURATE, job, known, place=place, attempt=1)
+    path = write_config(tmp_path / "config.json", config)
+    for name, value in credentials_environment("key", "secret").items():
+        monkeypatch.setenv(name, value)
+
+    with caplog.at_level(logging.INFO, logger="ray_jobs"):
+        main(CurateConfig, lambda *_: StepResult(), ["--config", str(path)])
+
+    told = [record.getMessage() for record in caplog.records if "mounted" in record.getMessage()]
+    assert told == [
+        "no credentials are mounted here, the surroundings' are used credentials_ref=bucket"
+    ]
+
+
+def test_credential_without_its_keys_stops_the_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(
+        storage={"uri": "s3://models/x", "credentialsRef": "bucket"},
+        credentials=[{"name": "bucket", "kind": "S3", "secretRef": {"name": "bucket"}}],
+    )
+    config = make_prepare_config(tmp_path, job)
+    path = write_config(tmp_path / "config.json", config)
+    monkeypatch.setenv("DISTILLERY_CREDENTIALS_DIR", str(tmp_path / "credentials"))
+
+    main(PrepareConfig, lambda *_: StepResult(), ["--config", str(path)])
+
+    outcome = last_outcome(capsys)
+    assert (outcome.reason, outcome.retriable) == ("CredentialsMissing", False)
+    assert outcome.message == (
+        "storage.credentialsRef: credential bucket must be mounted in this pod, got no such "
+        "folder; see spec.credentials and its Secret"
+    )

@@ -1,0 +1,103 @@
+"""What the API server says instead of yes: HTTP statuses and Status objects as our errors.
+
+No library's exception and no secret gets past here: messages name the request's method and path,
+and what the server said of it, cut to a line.
+"""
+
+import email.utils
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from controller.kube.api import Json
+from controller.kube.faults import (
+    AlreadyExistsError,
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    ThrottledError,
+    UnreachableError,
+)
+from distillery.errors import DistilleryError, word
+
+DEFAULT_DELAY_S = 1.0
+MAX_DELAY_S = 300.0
+_KINDS: dict[int, tuple[type[ApiError], str]] = {
+    400: (InvalidError, "Invalid"),
+    403: (ForbiddenError, "Forbidden"),
+    404: (NotFoundError, "NotFound"),
+    409: (ConflictError, "Conflict"),
+    410: (GoneError, "Gone"),
+    422: (InvalidError, "Invalid"),
+}
+_UNAUTHORIZED, _TOO_MANY, _SERVER_ERRORS = 401, 429, 500
+_WAYS_OUT = {
+    403: "give the controller's role this rule",
+    404: "see that the CRD and the namespace are there",
+}
+
+
+def fault_of(place: str, status: int, headers: Mapping[str, str], body: bytes) -> DistilleryError:
+    """The error an answer stands for.
+
+    Args:
+        place: The request, such as ``GET /api/v1/pods``.
+        headers: For Retry-After.
+        body: A Status object, or anything.
+    """
+    return fault_of_status(place, _read_status(status, body), delay_s=retry_after_s(headers))
+
+
+def fault_of_status(place: str, status: Json, *, delay_s: float | None = None) -> DistilleryError:
+    """The error a Status object stands for."""
+    code = int(status.get("code") or _SERVER_ERRORS)
+    said = " ".join(str(status.get("message") or status.get("reason") or "nothing").split())
+    if code == _TOO_MANY:
+        wait_s = DEFAULT_DELAY_S if delay_s is None else delay_s
+        message = word(place, f"the API server is busy, got {code}; tried again in {wait_s:g} s")
+        return ThrottledError(message, reason="ApiThrottled", delay_s=wait_s)
+    if code == _UNAUTHORIZED or code >= _SERVER_ERRORS:
+        wait_s = DEFAULT_DELAY_S if delay_s is None else delay_s
+        problem = f"the API server fails, got {code} {said[:80]}; tried again"
+        return UnreachableError(word(place, problem), reason="ApiUnreachable", delay_s=wait_s)
+    kind, reason = _KINDS.get(code, (ApiError, "Refused"))
+    if status.get("reason") == "AlreadyExists":
+        kind, reason = AlreadyExistsError, "AlreadyExists"
+    way_out = f"; {_WAYS_OUT[code]}" if code in _WAYS_OUT else ""
+    problem = f"is refused, got {code} '{said[:150]}'{way_out}"
+    return kind(word(place, problem), reason=reason, status_code=code)
+
+
+def unreachable(place: str, error: Exception) -> UnreachableError:
+    """The error for a request without an answer, or with a broken one."""
+    problem = f"no answer from the API server, got {type(error).__name__}; tried again"
+    return UnreachableError(word(place, problem), reason="ApiUnreachable", delay_s=DEFAULT_DELAY_S)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Retry-After in seconds, as a number or a date; None where there is none to be understood."""
+    text = (headers.get("Retry-After") or "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(0.0, seconds), MAX_DELAY_S)
+
+
+def _read_status(code: int, body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = {}
+    if not isinstance(found, dict) or found.get("kind") != "Status":
+        found = {"message": body[:200].decode(errors="replace")}
+    return {**found, "code": code}
