@@ -34,14 +34,23 @@ class Progress(Model):
 
     phase: Phase = Phase.RUNNING
     beat: int = 0
+    """Grows as long as the process lives."""
     work: int = 0
-    unit: str = "rows"
-    label: str = ""
+    """Grows with what is done: tokens, optimizer steps, bytes. A stall is judged by it."""
+    unit: str = Field(default="rows", max_length=32)
+    """What ``done`` and ``total`` count."""
+    label: str = Field(default="", max_length=256)
+    """Which part of the step this is, such as a trial."""
     done: int = 0
+    """How many units of this part are done."""
     total: int = 0
+    """How many units this part has; 0 where that isn't known yet."""
     rejected: int = 0
+    """How many of those done gave nothing usable."""
     tokens_per_second: float = 0.0
+    """The latest rate of answering or training."""
     remaining_seconds: float | None = None
+    """How long this part will take at its present rate."""
 
 
 class OutcomeState(StrEnum):

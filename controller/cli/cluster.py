@@ -181,9 +181,7 @@ def set_suspend(target: ClusterTarget, *, suspend: bool) -> int:
 def delete_job(target: ClusterTarget) -> int:
     """Deletes the resource with all its pods; artefacts stay."""
     view = target.fetch()
-    target.api.delete(
-        DISTILLATION_JOBS, namespace=target.namespace, name=target.name, uid=view.uid
-    )
+    target.api.delete(DISTILLATION_JOBS, namespace=target.namespace, name=target.name, uid=view.uid)
     uri = view.job.spec.storage.uri if view.job is not None else "storage"
     target.say(f"{view.key}: deleted; what it made stays in {uri}")
     return EXIT_OK

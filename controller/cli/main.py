@@ -167,9 +167,7 @@ def _target(parsed: argparse.Namespace, out: TextIO) -> ClusterTarget:
     from controller.kube.connecting import connect
 
     api, namespace = connect(kubeconfig=parsed.kubeconfig, context=parsed.context)
-    return ClusterTarget(
-        api=api, namespace=parsed.namespace or namespace, name=parsed.job, out=out
-    )
+    return ClusterTarget(api=api, namespace=parsed.namespace or namespace, name=parsed.job, out=out)
 
 
 def _version() -> str:

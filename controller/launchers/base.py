@@ -14,6 +14,10 @@ class NameConflictError(ExternalError):
     """An object of that name is somebody else's: it is neither used nor touched."""
 
 
+class RayClusterError(ExternalError):
+    """The Ray cluster the job names can't be used: the reason is Ray's, or the token's."""
+
+
 class Launcher(Protocol):
     """One way to run steps. Every call is safe to repeat."""
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from controller.jobs.traces import Trace, counts_before, entry_of, recall
 from controller.jobs.views import JobView
 from controller.kube.api import KubeApi
+from controller.kube.faults import ForbiddenError, NotFoundError
 from controller.kube.resources import CONFIG_MAPS, SECRETS
+from controller.launchers.base import RayClusterError
 from controller.launchers.creating import create_own
 from controller.launchers.kuberay.labels import job_labels, owner_reference
 from controller.launchers.ray_jobs_api import RayJobsApi
@@ -23,7 +25,7 @@ from controller.launchers.ray_launcher import Entrypoint, build_step_job, remote
 from controller.launchers.ray_poller import RayPoller
 from controller.plan.actions import StartStep
 from controller.plan.snapshot import Attempt
-from distillery.errors import ExternalError, Problem
+from distillery.errors import ExternalError, Problem, TransientError
 from distillery.names import child_name, progress_map_name
 from distillery.progress import StepRecord
 from distillery.spec.job import DistillationJob
@@ -105,6 +107,8 @@ class RayAddressLauncher:
         api = self._connect(view)
         try:
             api.submit(build_step_job(name, start.config, self._entrypoint))
+        except (ExternalError, TransientError) as error:
+            raise RayClusterError(error.message, reason=error.reason) from error
         finally:
             api.close()
         with self._lock:
@@ -228,17 +232,24 @@ class RayAddressLauncher:
         ref = runtime.ray_token_secret_ref
         token = ""
         if ref is not None:
-            secret = self._api.fetch(SECRETS, namespace=view.namespace, name=ref.name)
+            try:
+                secret = self._api.fetch(SECRETS, namespace=view.namespace, name=ref.name)
+            except (NotFoundError, ForbiddenError) as error:
+                raise RayClusterError(
+                    f"spec.runtime.rayTokenSecretRef: can't be read, got {error.reason} for secret "
+                    f"{ref.name[:80]}; create it, and let the controller get it by name",
+                    reason="RayTokenUnreadable",
+                ) from error
             token = decode_token(secret.get("data") or {}, name=ref.name, key=ref.key)
         return RayJobsApi(runtime.ray_address, token=token)
 
 
 def decode_token(data: dict[str, str], *, name: str, key: str) -> str:
-    """The token in a Secret's data. Raises ``ExternalError`` where it isn't there."""
+    """The token in a Secret's data. Raises ``RayClusterError`` where it isn't there."""
     try:
         return base64.b64decode(data[key], validate=True).decode().strip()
     except (KeyError, binascii.Error, UnicodeDecodeError) as error:
-        raise ExternalError(
+        raise RayClusterError(
             f"spec.runtime.rayTokenSecretRef: secret {name[:80]} has no readable key, got "
             f"'{key[:80]}'; put the Ray cluster's token there",
             reason="RayTokenUnreadable",

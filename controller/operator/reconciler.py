@@ -13,7 +13,7 @@ from controller.jobs.views import JobView, read_job
 from controller.kube.api import Json, KubeApi
 from controller.kube.faults import ForbiddenError, InvalidError, NotFoundError
 from controller.kube.resources import DISTILLATION_JOBS
-from controller.launchers.base import Launcher, NameConflictError
+from controller.launchers.base import Launcher, NameConflictError, RayClusterError
 from controller.operator.events import announce_changes, newly_ended
 from controller.operator.limits import Asking, Grant, LaunchLimiter
 from controller.operator.recording import StatusRecorder
@@ -236,13 +236,20 @@ class Reconciler:
         self._uids.pop(key, None)
 
 
-_TROUBLES = (SpecError, NameConflictError, ForbiddenError, NotFoundError, InvalidError)
+_TROUBLES = (
+    SpecError,
+    NameConflictError,
+    RayClusterError,
+    ForbiddenError,
+    NotFoundError,
+    InvalidError,
+)
 """What keeps a step from being started until somebody has changed something."""
 
 
 def _trouble_reason(error: DistilleryError) -> str:
-    if isinstance(error, NameConflictError):
-        return Reason.NAME_CONFLICT
+    if isinstance(error, NameConflictError | RayClusterError):
+        return error.reason
     if isinstance(error, NotFoundError):
         return Reason.RAY_JOB_CRD_MISSING
     if isinstance(error, SpecError):

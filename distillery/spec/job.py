@@ -35,6 +35,7 @@ class PromoteIf(Model):
     arm: Arm
     beats: Arm = Arm.BASE
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Confidence level of the interval of the difference, which must lie above 0."""
 
 
 class EvaluationSpec(Model):
@@ -55,6 +56,7 @@ class StorageSpec(Model):
     endpoint_url: str = Field(default="", max_length=1024)
     """``s3://`` only: the server, if it isn't AWS."""
     region: str = Field(default="", max_length=64)
+    """``s3://`` only: the bucket's region, if the server wants it."""
     credentials_ref: CredentialName | None = None
     """Name of a credential of kind S3, in a cluster."""
 
@@ -76,11 +78,13 @@ class JobSpec(Model):
     prompts: PromptsSpec = PromptsSpec()
     teacher: TeacherSpec
     students: tuple[StudentSpec, ...] = Field(min_length=1, max_length=16)
+    """The models to train, each with steps of its own."""
     evaluation: EvaluationSpec = EvaluationSpec()
     storage: StorageSpec
     failure_policy: FailurePolicy = FailurePolicy.CONTINUE
     retries: RetriesSpec = RetriesSpec()
     credentials: tuple[CredentialSpec, ...] = Field(default=(), max_length=8)
+    """Secrets that ``credentialsRef`` fields name. Without any, the pods' own identity is used."""
     runtime: RuntimeSpec = RuntimeSpec()
     suspend: bool = False
     """Stop everything and keep what is finished; false goes on."""

@@ -24,13 +24,16 @@ class SecretRef(Model):
     """A Secret of the job's namespace."""
 
     name: SecretName
+    """The Secret's name."""
 
 
 class SecretKeyRef(Model):
     """One key of a Secret of the job's namespace."""
 
     name: SecretName
+    """The Secret's name."""
     key: str = Field(default="token", min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")
+    """The key in it."""
 
 
 class CredentialKind(StrEnum):
@@ -56,6 +59,7 @@ class ClaimCache(Model):
 
     type: Literal["claim"] = "claim"
     claim_name: SecretName
+    """The PersistentVolumeClaim, in the job's namespace."""
 
 
 class EphemeralCache(Model):
@@ -65,6 +69,7 @@ class EphemeralCache(Model):
     storage_class_name: str = Field(default="", max_length=253)
     """Default: the cluster's."""
     size_gib: int = Field(ge=1, le=65_536)
+    """Size of each pod's volume; it must hold the largest model."""
 
 
 ModelCache = Annotated[ClaimCache | EphemeralCache, Field(discriminator="type")]
@@ -82,6 +87,7 @@ class RuntimeSpec(Model):
     queue_name: str = Field(default="", max_length=253)
     """Kueue LocalQueue that admits the steps."""
     priority_class_name: str = Field(default="", max_length=253)
+    """PriorityClass of the pods."""
     model_cache: ModelCache | None = None
     """Where model weights are kept. Default: the pod's scratch folder."""
     scratch_gib: int = Field(default=20, ge=1, le=65_536)

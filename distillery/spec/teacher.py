@@ -16,7 +16,7 @@ class ModelRef(Model):
     """``file://``, ``s3://`` or ``hf://<owner>/<name>``; a plain path for the command."""
     revision: str = Field(default="main", max_length=128)
     """``hf://`` only: branch, tag or commit; pinned to the commit found."""
-    date: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
+    date: str = Field(default="", max_length=10, pattern=r"^(\d{4}-\d{2}-\d{2})?$")
     """The day shown to chat templates that print today's date. They are refused without it."""
     credentials_ref: CredentialName | None = None
     """Name of a credential of kind HuggingFace, in a cluster."""
@@ -28,11 +28,13 @@ class SamplingSpec(Model):
     temperature: float = Field(default=0.2, ge=0, le=2)
     """0 is greedy."""
     top_p: float = Field(default=0.1, gt=0, le=1)
+    """Draw from the likeliest tokens that together have this probability; 1: all tokens."""
     top_k: int = Field(default=-1, ge=-1, le=1_000_000)
     """-1: all tokens."""
     max_tokens: int | None = Field(default=None, ge=1, le=131_072)
     """Longest answer. Default: 512 tokens, 1,024 for SUMMARIZATION."""
     samples_per_prompt: int = Field(default=1, ge=1, le=64)
+    """Answers to each prompt; above 1 needs a temperature above 0."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Makes draws repeatable; recorded with the answers, no part of their key."""
 

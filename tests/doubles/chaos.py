@@ -13,7 +13,6 @@ from controller.kube.api import Json, KubeApi, Page, WatchEvent
 from controller.kube.faults import ConflictError, ForbiddenError, ThrottledError, UnreachableError
 from controller.kube.resources import Resource
 
-
 T = TypeVar("T")
 
 

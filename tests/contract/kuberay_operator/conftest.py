@@ -18,7 +18,11 @@ from controller.kube.resources import RAY_JOBS, Resource
 from tests.doubles.kuberay.behaviour import Script, Timing, hangs
 from tests.doubles.kuberay.nodes import NodesDouble
 from tests.doubles.kuberay.operator import KubeRayDouble
-from tests.doubles.kuberay.real_operator import find_operator, running_operator
+from tests.doubles.kuberay.real_operator import (
+    find_operator,
+    running_operator,
+    write_unused_crds,
+)
 from tests.doubles.kuberay.running import running_kuberay
 from tests.unit.doubles.kuberay_lab import make_ray_job
 
@@ -59,6 +63,8 @@ def operator(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> It
         return
     nodes = NodesDouble(api, behave=found.behave, timing=TIMING)
     folder = tmp_path_factory.mktemp("kuberay")
+    for path in write_unused_crds(folder):
+        control_plane.apply(path)
     with (
         running_operator(binary, kubeconfig=control_plane.kubeconfig, folder=folder),
         running_kuberay(nodes),

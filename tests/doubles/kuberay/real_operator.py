@@ -1,9 +1,10 @@
 """The real KubeRay operator as a process, where ``KUBERAY_OPERATOR`` names its binary.
 
 It is no part of this project and can be installed from no registry: tests that want it skip
-without it.
+without it. It ends after two minutes where one of its kinds isn't served, whether used or not.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -23,6 +24,34 @@ def find_operator() -> Path | None:
     """The operator's binary, where there is one."""
     path = os.environ.get(VARIABLE, "")
     return Path(path) if path and os.access(path, os.X_OK) else None
+
+
+def write_unused_crds(folder: Path) -> list[Path]:
+    """CRDs, a file each, of the kinds that the operator wants to watch and we don't use."""
+    paths = []
+    for kind in ("RayService", "RayCronJob"):
+        names = {"kind": kind, "plural": f"{kind.lower()}s", "singular": kind.lower()}
+        schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        version = {
+            "name": "v1",
+            "served": True,
+            "storage": True,
+            "schema": {"openAPIV3Schema": schema},
+        }
+        crd = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{names['plural']}.ray.io"},
+            "spec": {
+                "group": "ray.io",
+                "names": names,
+                "scope": "Namespaced",
+                "versions": [version],
+            },
+        }
+        paths.append(folder / f"{names['plural']}.json")
+        paths[-1].write_text(json.dumps(crd), "utf-8")
+    return paths
 
 
 @contextmanager

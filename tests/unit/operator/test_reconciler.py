@@ -114,9 +114,7 @@ def test_retries_end_even_when_every_former_child_is_gone(
         kuberay.fail(child, retriable=True)
         world.settle()
         metadata = child["metadata"]
-        server.delete(
-            RAY_JOBS, namespace=NAMESPACE, name=metadata["name"], uid=metadata["uid"]
-        )
+        server.delete(RAY_JOBS, namespace=NAMESPACE, name=metadata["name"], uid=metadata["uid"])
         world.pass_time(60)
         world.start()
         world.pass_time(60)
@@ -208,9 +206,7 @@ def test_old_children_are_deleted_and_never_made_again(
     assert steps_of(world) == ["curate"]
 
 
-def test_an_object_of_somebody_else_is_not_touched(
-    world: OperatorWorld, server: ApiServer
-) -> None:
+def test_an_object_of_somebody_else_is_not_touched(world: OperatorWorld, server: ApiServer) -> None:
     server.create(
         CONFIG_MAPS,
         {"metadata": {"name": "sums-progress", "namespace": NAMESPACE}, "data": {"mine": "1"}},
