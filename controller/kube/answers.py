@@ -34,7 +34,7 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
     410: (GoneError, "Gone"),
     422: (InvalidError, "Invalid"),
 }
-_UNAUTHORIZED, _TOO_MANY, _SERVER_ERRORS = 401, 429, 500
+_UNAUTHORIZED, _TIMED_OUT, _TOO_MANY, _SERVER_ERRORS = 401, 408, 429, 500
 _WAYS_OUT = {
     403: "give the controller's role this rule",
     404: "see that the CRD and the namespace are there",
@@ -54,13 +54,14 @@ def fault_of(place: str, status: int, headers: Mapping[str, str], body: bytes) -
 
 def fault_of_status(place: str, status: Json, *, delay_s: float | None = None) -> DistilleryError:
     """The error a Status object stands for."""
-    code = int(status.get("code") or _SERVER_ERRORS)
+    given = status.get("code")
+    code = given if isinstance(given, int) and given else _SERVER_ERRORS
     said = " ".join(str(status.get("message") or status.get("reason") or "nothing").split())
     if code == _TOO_MANY:
         wait_s = DEFAULT_DELAY_S if delay_s is None else delay_s
         message = word(place, f"the API server is busy, got {code}; tried again in {wait_s:g} s")
         return ThrottledError(message, reason="ApiThrottled", delay_s=wait_s)
-    if code == _UNAUTHORIZED or code >= _SERVER_ERRORS:
+    if code in {_UNAUTHORIZED, _TIMED_OUT} or code >= _SERVER_ERRORS:
         wait_s = DEFAULT_DELAY_S if delay_s is None else delay_s
         problem = f"the API server fails, got {code} {said[:80]}; tried again"
         return UnreachableError(word(place, problem), reason="ApiUnreachable", delay_s=wait_s)
@@ -81,16 +82,22 @@ def unreachable(place: str, error: Exception) -> UnreachableError:
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Retry-After in seconds, as a number or a date; None where there is none to be understood."""
     text = (headers.get("Retry-After") or "").strip()
-    if not text:
-        return None
     try:
         seconds = float(text)
     except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
+        until_s, now_s = _read_date(text), _read_date(headers.get("Date") or "")
+        if until_s is None:
             return None
+        seconds = until_s - (time.time() if now_s is None else now_s)
     return min(max(0.0, seconds), MAX_DELAY_S)
+
+
+def _read_date(text: str) -> float | None:
+    """Seconds since the epoch; the server's own clock is what its dates are measured by."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _read_status(code: int, body: bytes) -> dict[str, Any]:

@@ -5,10 +5,9 @@ twenty times as long to decode. What the answers mean is ``answers.py``'s to say
 ``http.py``'s, the way to the server ``connecting.py``'s. Nothing is tried again here.
 """
 
-import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +19,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from controller.kube.answers import fault_of, unreachable
+from controller.kube.reading import Deadline
 from distillery.errors import SpecError
 
 CONNECT_TIMEOUT_S = 5.0
@@ -76,7 +76,7 @@ class Session:
             raise unreachable(request.place, TimeoutError())
         connect_s = min(CONNECT_TIMEOUT_S, timeout_s)
         timeout = urllib3.Timeout(connect=connect_s, read=timeout_s, total=timeout_s)
-        with _Deadline(timeout_s) as deadline:
+        with Deadline(timeout_s) as deadline:
             access, answer = self._open(request, timeout)
             body = deadline.read(answer, request.place)
         self._refuse(request, access, answer, body)
@@ -88,7 +88,7 @@ class Session:
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=silence_s)
         access, answer = self._open(request, timeout)
         if answer.status >= _REFUSALS:
-            with _Deadline(silence_s or CONNECT_TIMEOUT_S) as deadline:
+            with Deadline(silence_s or CONNECT_TIMEOUT_S) as deadline:
                 body = deadline.read(answer, request.place)
             self._refuse(request, access, answer, body)
         return answer
@@ -146,73 +146,3 @@ class Session:
         return _Access(
             configuration=configuration, pool=RESTClientObject(configuration).pool_manager
         )
-
-
-class _Deadline:
-    """Ends the reading of an answer's body when the time is over: a socket's own timeout starts
-    anew with each piece that comes."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self._lock = threading.Lock()
-        self._answer: Any = None
-        self._is_over = False
-        self._timer = threading.Timer(timeout_s, self._end)
-        self._timer.daemon = True
-
-    def __enter__(self) -> "_Deadline":
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def read(self, answer: Any, place: str) -> bytes:
-        """The whole body. Raises ``UnreachableError`` where it breaks off or is late."""
-        with self._lock:
-            self._answer = answer
-            if self._is_over:
-                close_answer(answer)
-                raise unreachable(place, TimeoutError())
-        try:
-            body = bytes(answer.read())
-        except READ_ERRORS as error:
-            raise unreachable(place, TimeoutError() if self._is_over else error) from error
-        with self._lock:
-            self._answer = None
-            if self._is_over:
-                raise unreachable(place, TimeoutError())
-        return body
-
-    def _end(self) -> None:
-        with self._lock:
-            self._is_over = True
-            if self._answer is not None:
-                wake_reader(self._answer)
-
-
-READ_ERRORS = (HTTPError, OSError, ValueError, AttributeError)
-"""What reading raises; the last two where another thread has closed the connection meanwhile."""
-
-
-def wake_reader(answer: Any) -> None:
-    """Ends the connection's input: another thread that waits for it goes on."""
-    with contextlib.suppress(OSError, RuntimeError, ValueError, AttributeError):
-        answer.shutdown()
-
-
-def close_answer(answer: Any) -> None:
-    """Gives the answer up and closes its connection, whichever thread reads from it."""
-    wake_reader(answer)
-    answer.close()
-
-
-def stream_pieces(answer: Any, place: str, *, max_bytes: int) -> Iterator[bytes]:
-    """The body as it comes. Raises ``UnreachableError`` where it breaks off."""
-    while True:
-        try:
-            piece = answer.read1(max_bytes)
-        except READ_ERRORS as error:
-            raise unreachable(place, error) from error
-        if not piece:
-            return
-        yield piece

@@ -1,17 +1,18 @@
 """A watch's stream: one JSON document a line, in pieces that end anywhere."""
 
-import contextlib
 import json
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from urllib3.exceptions import HTTPError
-
 from controller.kube.answers import fault_of_status, unreachable
-from controller.kube.api import EventType, WatchEvent
+from controller.kube.api import EventType, Json, WatchEvent
+from controller.kube.faults import UnreachableError
+from controller.kube.reading import close_answer, read_pieces
 
 _PIECE_BYTES = 65_536
+_ERROR = "ERROR"
+_KINDS = frozenset({*EventType, _ERROR})
 
 
 class WatchStream:
@@ -36,37 +37,36 @@ class WatchStream:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
-        # Another thread may be waiting in a read: only the socket's end wakes it.
-        with contextlib.suppress(OSError, RuntimeError, ValueError):
-            self._answer.shutdown()
-        self._answer.close()
+        if not self._is_closed:
+            self._is_closed = True
+            close_answer(self._answer)
 
     def _events(self) -> Iterator[WatchEvent]:
         for line in self._lines():
-            try:
-                document = json.loads(line)
-                kind, obj = document["type"], document["object"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise unreachable(self._place, error) from error
-            if kind == "ERROR":
+            kind, obj = self._parse(line)
+            if kind == _ERROR:
                 raise fault_of_status(self._place, obj)
             yield WatchEvent(type=EventType(kind), object=obj)
 
+    def _parse(self, line: bytes) -> tuple[str, Json]:
+        try:
+            document = json.loads(line)
+            kind, obj = document["type"], document["object"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise unreachable(self._place, error) from error
+        if not isinstance(kind, str) or kind not in _KINDS or not isinstance(obj, dict):
+            raise unreachable(self._place, TypeError("no event"))
+        return kind, obj
+
     def _lines(self) -> Iterator[bytes]:
         rest = b""
-        while True:
-            try:
-                piece = self._answer.read1(_PIECE_BYTES)
-            except (HTTPError, OSError, ValueError, AttributeError) as error:
-                if self._is_closed:
-                    return
-                raise unreachable(self._place, error) from error
-            if not piece:
-                if rest.strip() and not self._is_closed:
-                    raise unreachable(self._place, EOFError("cut"))
+        try:
+            for piece in read_pieces(self._answer, self._place, max_bytes=_PIECE_BYTES):
+                *lines, rest = (rest + piece).split(b"\n")
+                yield from (line for line in lines if line.strip())
+        except UnreachableError:
+            if self._is_closed:
                 return
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from (line for line in lines if line.strip())
+            raise
+        if rest.strip() and not self._is_closed:
+            raise unreachable(self._place, EOFError("cut"))

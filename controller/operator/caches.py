@@ -23,6 +23,7 @@ from controller.launchers.kuberay.projections import (
     project_ray_cluster,
     project_ray_job,
 )
+from controller.operator.gone_pods import GonePods
 from controller.runtime.cache import Cache, IndexFunction, by_label, by_owner_uid
 from controller.runtime.clock import Clock
 from controller.runtime.informer import Informer
@@ -77,12 +78,15 @@ class NamespaceCaches:
 
     def __init__(self, api: ReadApi, *, namespace: str, wake: Wake, clock: Clock) -> None:
         self.namespace = namespace
+        self.gone_pods = GonePods(label=RAY_JOB, clock=clock)
         self.caches: dict[str, Cache] = {}
         self.informers: list[Informer] = []
         for kind in _KINDS:
             cache = Cache(project=kind.project, indexes=kind.indexes)
             watched = Watched(resource=kind.resource, namespace=namespace, labels=kind.labels)
             informer = Informer(api, watched, cache=cache, clock=clock)
+            if kind.resource == PODS:
+                informer.add_handler(self.gone_pods.handle)
             informer.add_handler(_waking(kind.resource, wake))
             self.caches[kind.resource.plural] = cache
             self.informers.append(informer)
@@ -163,14 +167,20 @@ class Caches:
             if pod["metadata"]["namespace"] == namespace
         )
 
+    def gone_pods(self, *, namespace: str, ray_job: str) -> tuple[Json, ...]:
+        """How the RayJob's pods looked that went lately."""
+        return self._set(namespace).gone_pods.find(namespace=namespace, owner=ray_job)
+
     def progress_map(self, view: JobView) -> Json | None:
         """The ConfigMap the job's steps report to."""
         key = f"{view.namespace}/{progress_map_name(view.name)}"
         return self._cache(view.namespace, CONFIG_MAPS).get(key)
 
     def _cache(self, namespace: str, resource: Resource) -> Cache:
-        found = self._sets.get(namespace) or self._sets[""]
-        return found.caches[resource.plural]
+        return self._set(namespace).caches[resource.plural]
+
+    def _set(self, namespace: str) -> NamespaceCaches:
+        return self._sets.get(namespace) or self._sets[""]
 
 
 def _waking(resource: Resource, wake: Wake) -> Handler:

@@ -90,11 +90,19 @@ def failure_of(attempt: Attempt) -> Failure | None:
     if attempt.ray_status == RayStatus.STOPPED and attempt.evidence is None:
         return Failure(
             reason=Reason.STOPPED_FROM_OUTSIDE,
-            message=f"{attempt.step}: its Ray job was stopped; run the same command to go on",
+            message=f"{attempt.step}: its Ray job was stopped by somebody; begin the run again to "
+            "go on",
             retriable=False,
         )
     if outcome is not None and outcome.state == OutcomeState.FAILED:
-        return Failure(reason=outcome.reason, message=outcome.message, retriable=outcome.retriable)
+        # A driver may put its own words to a node that was taken away.
+        was_taken = attempt.evidence is not None and attempt.evidence.kind == FailureKind.PREEMPTION
+        return Failure(
+            reason=outcome.reason,
+            message=outcome.message,
+            retriable=outcome.retriable,
+            kind=FailureKind.PREEMPTION if outcome.retriable and was_taken else FailureKind.OWN,
+        )
     if attempt.evidence is not None:
         return attempt.evidence
     if attempt.ray_status != RayStatus.SUCCEEDED:

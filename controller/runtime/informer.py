@@ -34,15 +34,16 @@ class Timing:
     """How long an informer waits, in seconds.
 
     A watch lasts between ``watch_s`` and twice that, so that informers don't all come back at once.
-    The server sends a bookmark about once a minute, without a promise: a connection that brought
-    nothing for ``silence_s`` is given up for a new one, which costs little if it wasn't dead.
+    The server sends bookmarks once a minute and near the end of a watch, but only if something has
+    changed since its beginning: so a watch ends before a quiet kind could seem dead, and only a
+    dead connection brings nothing for ``silence_s``.
     ``relist_s`` repairs what no error told of. Retries begin at ``min_delay_s``, double up to
     ``max_delay_s`` and take up to half as much again by chance; they begin anew after a watch that
     lasted as long as ``max_delay_s``. One that ends before ``short_watch_s`` without an event
     counts as failed.
     """
 
-    watch_s: float = 300.0
+    watch_s: float = 40.0
     silence_s: float = 90.0
     relist_s: float = 1800.0
     min_delay_s: float = 0.8

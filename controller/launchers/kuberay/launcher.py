@@ -54,6 +54,10 @@ class Sources(Protocol):
         """The pods of the RayJob of that name."""
         ...
 
+    def gone_pods(self, *, namespace: str, ray_job: str) -> tuple[Json, ...]:
+        """How those of them looked that went lately."""
+        ...
+
     def progress_map(self, view: JobView) -> Json | None:
         """The ConfigMap the job's steps report to."""
         ...
@@ -219,6 +223,7 @@ class KubeRayLauncher:
             ray_job=ray_job,
             ray_cluster=self._sources.ray_cluster(ray_job) if ray_job is not None else None,
             pods=self._sources.pods(namespace=view.namespace, ray_job=trace.name),
+            gone_pods=self._sources.gone_pods(namespace=view.namespace, ray_job=trace.name),
             record=trace.record,
             is_stopping=is_stopping or (trace.entry is not None and bool(trace.entry.failure_kind)),
         )

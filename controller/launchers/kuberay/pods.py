@@ -36,7 +36,9 @@ from controller.launchers.kuberay.sizing import (
 )
 from controller.launchers.kuberay.volumes import pod_volumes, ray_mounts, shipper_mounts
 from distillery.spec.job import DistillationJob
+from distillery.spec.runtime import RuntimeSpec
 
+SUBMITTER_SLACK_S = 600
 _FOLLOWS_HEAD = (
     "affinity",
     "dnsConfig",
@@ -86,6 +88,12 @@ def build_base_template(launch: Launch, installation: Installation, node: Node) 
     return {"metadata": _metadata(launch), "spec": spec}
 
 
+def ray_job_deadline_s(runtime: RuntimeSpec) -> int:
+    """KubeRay's limit: its clock starts before the pods have their places, ours when the step
+    runs."""
+    return runtime.step_deadline_seconds + runtime.unschedulable_seconds
+
+
 def build_submitter_template(launch: Launch, installation: Installation, *, head: Json) -> Json:
     """The template of the pod that hands the driver to Ray; KubeRay writes its command.
 
@@ -102,6 +110,8 @@ def build_submitter_template(launch: Launch, installation: Installation, *, head
     }
     spec: Json = {
         **_pod_settings(launch, installation),
+        # After a lost head it would wait for ever, as long as the RayJob is kept.
+        "activeDeadlineSeconds": ray_job_deadline_s(launch.job.spec.runtime) + SUBMITTER_SLACK_S,
         **{key: copy.deepcopy(head["spec"][key]) for key in _FOLLOWS_HEAD if key in head["spec"]},
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "128Mi"}}],

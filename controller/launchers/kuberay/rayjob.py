@@ -10,7 +10,12 @@ from controller.launchers.kuberay.groups import Layout, WorkerGroup, layout_of
 from controller.launchers.kuberay.installation import Installation
 from controller.launchers.kuberay.labels import attempt_labels, owner_reference, scheduler_labels
 from controller.launchers.kuberay.launch import Launch
-from controller.launchers.kuberay.pods import Node, build_node_template, build_submitter_template
+from controller.launchers.kuberay.pods import (
+    Node,
+    build_node_template,
+    build_submitter_template,
+    ray_job_deadline_s,
+)
 from controller.launchers.kuberay.problems import find_runtime_problems
 from controller.launchers.kuberay.sizing import cpus_of
 from distillery.errors import SpecError
@@ -61,8 +66,7 @@ def _spec(launch: Launch, installation: Installation) -> Json:
         "submitterPodTemplate": build_submitter_template(launch, installation, head=head),
         "shutdownAfterJobFinishes": True,
         "preRunningDeadlineSeconds": runtime.unschedulable_seconds,
-        # KubeRay's clock starts before the pods have their places, ours when the step runs.
-        "activeDeadlineSeconds": runtime.step_deadline_seconds + runtime.unschedulable_seconds,
+        "activeDeadlineSeconds": ray_job_deadline_s(runtime),
         "rayClusterSpec": cluster,
     }
 

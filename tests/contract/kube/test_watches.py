@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -12,8 +11,6 @@ from controller.kube.api import EventType, WatchEvent
 from controller.kube.faults import GoneError, UnreachableError
 from controller.kube.resources import CONFIG_MAPS
 from tests.contract.kube.subjects import DEADLINE_S, WIDGETS, Subject
-
-NUM_WATCHES = 8
 
 Told = list[tuple[str, str]]
 
@@ -35,16 +32,6 @@ def tell(
         silence_s=DEADLINE_S,
     ) as events:
         return list(events)
-
-
-def tell_many(subject: Subject, version: str, *, labels: str, timeout_s: float) -> list[WatchEvent]:
-    """What many such watches at once bring."""
-    with ThreadPoolExecutor(NUM_WATCHES) as pool:
-        told = [
-            pool.submit(tell, subject, version, labels=labels, timeout_s=timeout_s)
-            for _ in range(NUM_WATCHES)
-        ]
-        return [event for each in told for event in each.result()]
 
 
 def changes(events: list[WatchEvent]) -> Told:
@@ -171,19 +158,26 @@ def test_a_watch_ends_in_time(subject: Subject) -> None:
     assert 0.5 < time.monotonic() - started < DEADLINE_S / 2
 
 
-def test_a_bookmark_carries_only_a_version_to_go_on_from(subject: Subject) -> None:
+def test_a_watch_that_ends_tells_of_unseen_changes_by_a_bookmark(subject: Subject) -> None:
     created = subject.create(WIDGETS, "a")
     version = created["metadata"]["resourceVersion"]
-    subject.create(WIDGETS, "b", labels={"job": "x"})
-    events: list[WatchEvent] = []
-    while not events:  # near its end every second watch gets one: none is promised
-        events = tell_many(subject, version, labels="job=none", timeout_s=6.0)
+    with subject.api.watch(
+        WIDGETS,
+        resource_version=version,
+        namespace=subject.namespace,
+        labels="job=none",
+        timeout_s=max(0.2, 8.0 * subject.scale),
+        silence_s=DEADLINE_S,
+    ) as open_events:
+        unseen = subject.create(WIDGETS, "b", labels={"job": "x"})
+        events = list(open_events)
     assert {event.type for event in events} == {EventType.BOOKMARK}
     bookmark = events[-1].object
     assert (bookmark["apiVersion"], bookmark["kind"]) == (WIDGETS.api_version, "Widget")
-    assert int(bookmark["metadata"]["resourceVersion"]) > int(version)
     assert not bookmark["metadata"].get("uid")
-    assert changes(tell(subject, bookmark["metadata"]["resourceVersion"])) == []
+    place = bookmark["metadata"]["resourceVersion"]
+    assert int(place) >= int(unseen["metadata"]["resourceVersion"])
+    assert changes(tell(subject, place)) == []
 
 
 def test_too_old_a_version_is_gone(subject: Subject) -> None:

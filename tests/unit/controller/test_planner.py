@@ -4,10 +4,10 @@ import pytest
 
 from controller.plan.actions import AdoptStep, Plan, StartStep, StopStep
 from controller.plan.planner import plan
-from controller.plan.snapshot import Attempt, RayStatus, Snapshot
+from controller.plan.snapshot import Attempt, Failure, FailureKind, RayStatus, Snapshot
 from distillery.conditions import ConditionStatus, ConditionType
 from distillery.spec.job import DistillationJob
-from distillery.status import StepState
+from distillery.status import StepFailures, StepState
 from distillery.verdicts import pack_verdict
 from tests.attempts import (
     NOW,
@@ -134,6 +134,48 @@ def test_any_other_failure_is_tried_again_after_a_while(
     assert early.actions == ()
     assert early.requeue_after_s == pytest.approx(4.0)
     assert started(plan(make_snapshot(prepared, attempt), NOW - 5)) == ["generate"]
+
+
+def test_a_drivers_own_words_on_a_node_taken_away_count_as_preemption() -> None:
+    taken = Failure(reason="Preempted", message="gone", retriable=True, kind=FailureKind.PREEMPTION)
+    job = make_job(retries={"maxAttempts": 1, "maxPreemptions": 3})
+    attempt = make_ended("generate", make_failure(retriable=True), evidence=taken)
+    decided = decide(make_prepared(job), attempt, job=job)
+    assert decided.status.stages[1].state == StepState.BACKING_OFF
+    last = decide(
+        make_prepared(job),
+        attempt.model_copy(update={"before": StepFailures(preemptions=3)}),
+        job=job,
+    )
+    assert last.status.stages[1].state == StepState.FAILED
+
+
+def test_what_lingers_of_an_attempt_keeps_its_successor_waiting() -> None:
+    job = make_job()
+    failed = make_ended("generate", make_failure(retriable=True), lingers=True)
+    waiting = plan(make_snapshot(make_prepared(job), failed, job=job), NOW + 100)
+    assert started(waiting) == []
+    gone = failed.model_copy(update={"lingers": False})
+    after = plan(make_snapshot(make_prepared(job), gone, job=job), NOW + 100)
+    assert started(after) == ["generate"]
+
+
+def test_a_live_attempt_with_evidence_against_it_is_stopped() -> None:
+    still = Failure(reason="Stalled", message="stands still", retriable=True)
+    live = make_attempt("generate", evidence=still)
+    decided = decide(make_prepared(make_job()), live)
+    assert decided.actions == (StopStep(attempt=live, why="stands still"),)
+    stage = decided.status.stages[1]
+    assert (stage.state, stage.reason, stage.message) == ("Running", "Stalled", "stands still")
+
+
+def test_as_many_steps_run_at_once_as_may() -> None:
+    job = two_students()
+    prepared = make_prepared(job, finished=("generate", "curate"))
+    snapshot = make_snapshot(prepared, job=job, max_parallel=2)
+    assert started(plan(snapshot, NOW)) == ["train-a", "train-b"]
+    one = make_snapshot(prepared, make_attempt("train-a"), job=job, max_parallel=2)
+    assert started(plan(one, NOW)) == ["train-b"]
 
 
 def test_retries_end_at_max_attempts_and_wait_twice_as_long_each_time() -> None:

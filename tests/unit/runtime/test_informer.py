@@ -331,6 +331,10 @@ def test_the_api_is_told_how_long_a_watch_and_its_silence_may_last() -> None:
     assert asked == [(321.0, 45.0)]
 
 
+def test_a_watch_ends_before_a_quiet_kind_could_seem_dead() -> None:
+    assert 2 * Timing().watch_s < Timing().silence_s
+
+
 def test_events_held_back_come_later_in_their_order() -> None:
     setting = make_setting()
     setting.informer.pump()
