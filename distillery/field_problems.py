@@ -21,15 +21,8 @@ Location = tuple[str | int, ...]
 # Fields the design names and no code carries out yet: refused in words of their own, so that
 # nobody looks for a typing mistake.
 NOT_YET = {
-    "credentials",
-    "credentialsRef",
-    "runtime",
-    "suspend",
     "judge",
-    "image",
-    "tensorParallel",
     "pipelineParallel",
-    "maxPreemptions",
     "shareTeacher",
     "baseUrl",
 }

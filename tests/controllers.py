@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from controller.kube.http import HttpApi
-from controller.kube.resources import DISTILLATION_JOBS, LEASES
+from controller.kube.resources import DISTILLATION_JOBS, LEASES, ROLE_BINDINGS, ROLES
 from controller.operator.process import LEASE_NAME
 from distillery.conditions import ConditionType
 from distillery.status import JobStatus
@@ -148,3 +148,19 @@ class Controllers:
     def is_finished(self, name: str) -> bool:
         """Whether the job has ended."""
         return self.status(name).is_true(ConditionType.FINISHED)
+
+
+def allow_secret(controllers: Controllers, name: str) -> None:
+    """Lets the controller read this one Secret, as an administrator does for external clusters."""
+    metadata = {"name": name, "namespace": controllers.namespace}
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
+    group = "rbac.authorization.k8s.io"
+    controllers.api.create(ROLES, {"metadata": metadata, "rules": [rule]})
+    controllers.api.create(
+        ROLE_BINDINGS,
+        {
+            "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+            "subjects": [{"kind": "User", "name": USER, "apiGroup": group}],
+        },
+    )

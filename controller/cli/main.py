@@ -21,6 +21,7 @@ from distillery.errors import DistilleryError, SpecError
 from distillery.loading import load_job, warnings_for
 from distillery.local_uris import resolve_uris
 from distillery.spec.job import DistillationJob
+from distillery.validation.runtime import find_machine_warnings
 
 _DESCRIPTION = """\
 Distil a large model into a small one for one task, as a job file says.
@@ -108,6 +109,7 @@ def main(
             return VERBS[parsed.command](_target(parsed, out), parsed)
         job = _load(parsed.file, parsed.overrides)
         _warn(job, err)
+        err.writelines(f"warning: {each}\n" for each in find_machine_warnings(job.spec))
         options = RunOptions(
             workdir=Path(parsed.workdir or Path("runs") / job.metadata.name),
             ray_address=parsed.ray_address,

@@ -3,7 +3,7 @@
 from distillery.errors import Problem
 from distillery.spec.job import DistillationJob
 from distillery.validation.data import find_data_problems, find_data_warnings
-from distillery.validation.runtime import find_runtime_problems, find_runtime_warnings
+from distillery.validation.runtime import find_runtime_problems
 from distillery.validation.students import find_student_problems
 from distillery.validation.teacher import find_teacher_problems
 
@@ -20,4 +20,4 @@ def find_problems(job: DistillationJob) -> list[Problem]:
 
 def find_warnings(job: DistillationJob) -> list[Problem]:
     """What will run, but probably not as hoped."""
-    return [*find_data_warnings(job.spec), *find_runtime_warnings(job.spec)]
+    return find_data_warnings(job.spec)

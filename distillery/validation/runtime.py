@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from distillery.errors import Problem
 from distillery.spec.job import JobSpec
-from distillery.spec.runtime import CredentialKind
+from distillery.spec.runtime import CredentialKind, RuntimeSpec
 
 _PODS_ONLY = (
     ("image", "image"),
@@ -27,15 +27,22 @@ def find_runtime_problems(spec: JobSpec) -> list[Problem]:
     return [*_credential_problems(spec), *_reference_problems(spec), *_address_problems(spec)]
 
 
-def find_runtime_warnings(spec: JobSpec) -> list[Problem]:
-    """What has no effect where there are no pods."""
-    if not spec.credentials:
-        return []
-    message = (
-        "are Secrets of a cluster; on this machine the surroundings' credentials are used "
-        "(environment, ~/.aws, hf auth login)"
-    )
-    return [Problem(path="spec.credentials", message=message)]
+def find_machine_warnings(spec: JobSpec) -> list[Problem]:
+    """What of the job has no effect where there is no cluster."""
+    found = []
+    if spec.credentials:
+        message = (
+            "are Secrets of a cluster; on this machine the surroundings' credentials are used "
+            "(environment, ~/.aws, hf auth login)"
+        )
+        found.append(Problem(path="spec.credentials", message=message))
+    if spec.runtime != RuntimeSpec():
+        message = "is for pods of a cluster and has no effect on this machine"
+        found.append(Problem(path="spec.runtime", message=message))
+    if spec.suspend:
+        message = "is for a cluster and has no effect on this machine; Ctrl-C suspends a run here"
+        found.append(Problem(path="spec.suspend", message=message))
+    return found
 
 
 def _credential_problems(spec: JobSpec) -> Iterator[Problem]:

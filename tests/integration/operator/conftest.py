@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from controller.kube.api import Json
-from controller.kube.resources import DISTILLATION_JOBS, ROLE_BINDINGS, ROLES, SECRETS
+from controller.kube.resources import DISTILLATION_JOBS, SECRETS
 from controller.launchers.local_cluster import ClusterRecord, LocalCluster
 from tests.builders import make_document
-from tests.controllers import USER, Controllers, install
+from tests.controllers import Controllers, allow_secret, install
 from tests.controlplane.fixtures import ControlPlane
 
 SCRIPTED_STAGE = Path(__file__).parents[2] / "servers" / "scripted_stage.py"
@@ -75,22 +75,6 @@ def scripted_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedR
     record = cluster.start()
     yield ScriptedRay(record=record, folder=folder)
     cluster.stop(record)
-
-
-def allow_secret(controllers: Controllers, name: str) -> None:
-    """Lets the controller read this one Secret, as an administrator does for external clusters."""
-    metadata = {"name": name, "namespace": controllers.namespace}
-    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
-    group = "rbac.authorization.k8s.io"
-    controllers.api.create(ROLES, {"metadata": metadata, "rules": [rule]})
-    controllers.api.create(
-        ROLE_BINDINGS,
-        {
-            "metadata": metadata,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
-            "subjects": [{"kind": "User", "name": USER, "apiGroup": group}],
-        },
-    )
 
 
 def apply_job(controllers: Controllers, ray: ScriptedRay, name: str, **changes: Any) -> Json:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from distillery.validation.rules import find_problems, find_warnings
+from distillery.validation.runtime import find_machine_warnings
 from tests.builders import make_job
 
 BUCKET = {"name": "bucket", "kind": "S3", "secretRef": {"name": "s3"}}
@@ -81,9 +82,33 @@ def test_what_cannot_work_is_refused(changes: dict[str, Any], want: str) -> None
     assert [str(problem) for problem in find_problems(make_job(**changes))] == [want]
 
 
-def test_credentials_on_one_machine_deserve_a_warning() -> None:
-    (warning,) = find_warnings(make_job(credentials=[BUCKET]))
-    assert str(warning) == (
-        "spec.credentials: are Secrets of a cluster; on this machine the surroundings' credentials "
-        "are used (environment, ~/.aws, hf auth login)"
-    )
+@pytest.mark.parametrize(
+    ("changes", "want"),
+    [
+        (
+            {"credentials": [BUCKET]},
+            "spec.credentials: are Secrets of a cluster; on this machine the surroundings' "
+            "credentials are used (environment, ~/.aws, hf auth login)",
+        ),
+        (
+            {"runtime": {"image": "example.com/ray:1"}},
+            "spec.runtime: is for pods of a cluster and has no effect on this machine",
+        ),
+        (
+            {"suspend": True},
+            "spec.suspend: is for a cluster and has no effect on this machine; Ctrl-C suspends a "
+            "run here",
+        ),
+    ],
+    ids=["credentials", "runtime", "suspend"],
+)
+def test_what_has_no_effect_on_one_machine_deserves_a_warning(
+    changes: dict[str, Any], want: str
+) -> None:
+    job = make_job(**changes)
+    assert [str(problem) for problem in find_machine_warnings(job.spec)] == [want]
+    assert find_warnings(job) == []
+
+
+def test_a_job_without_any_of_it_has_no_warning() -> None:
+    assert find_machine_warnings(make_job().spec) == []
