@@ -44,7 +44,7 @@ def connect(
 
     Raises: ``SpecError`` where none can be read.
     """
-    if kubeconfig is None and not os.environ.get("KUBECONFIG") and _is_in_cluster(account):
+    if not kubeconfig and not _named_by_environment() and _is_in_cluster(account):
         return HttpApi(Session(_in_cluster(account))), _own_namespace(account)
     session = Session(_from_kubeconfig(kubeconfig, context))
     return HttpApi(session), _context_namespace(kubeconfig, context)
@@ -86,7 +86,7 @@ def _from_kubeconfig(kubeconfig: str | None, context: str | None) -> Callable[[]
         configuration = _new_configuration()
         try:
             load_kube_config(
-                config_file=kubeconfig,
+                config_file=kubeconfig or _named_by_environment(),
                 context=context,
                 client_configuration=configuration,
                 persist_config=False,
@@ -100,11 +100,18 @@ def _from_kubeconfig(kubeconfig: str | None, context: str | None) -> Callable[[]
 
 def _context_namespace(kubeconfig: str | None, context: str | None) -> str:
     try:
-        contexts, current = list_kube_config_contexts(config_file=kubeconfig)
+        contexts, current = list_kube_config_contexts(
+            config_file=kubeconfig or _named_by_environment()
+        )
     except _UNREADABLE as error:
         raise _unusable(kubeconfig, error) from error
     chosen = next((each for each in contexts if each["name"] == context), current)
     return str((chosen.get("context") or {}).get("namespace") or DEFAULT_NAMESPACE)
+
+
+def _named_by_environment() -> str | None:
+    """Read now: the package's own default is what the variable was when it was imported."""
+    return os.environ.get("KUBECONFIG") or None
 
 
 def _new_configuration() -> Configuration:
@@ -117,7 +124,7 @@ def _new_configuration() -> Configuration:
 
 
 def _unusable(kubeconfig: str | None, error: Exception) -> SpecError:
-    place = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    place = kubeconfig or _named_by_environment() or "~/.kube/config"
     problem = (
         f"is no usable kubeconfig, got {type(error).__name__}; name one with --kubeconfig or "
         "KUBECONFIG, and see that its context exists"

@@ -19,7 +19,7 @@ from controller.kube.resources import Resource
 from controller.runtime.clock import Clock, SystemClock
 from tests.doubles import api_garbage
 from tests.doubles.api_kinds import NAMESPACES, ServedKind, built_in_kinds, custom_kinds
-from tests.doubles.api_objects import Key, ObjectStore, clone
+from tests.doubles.api_objects import Key, ObjectStore, recopy
 from tests.doubles.api_refusals import (
     already_exists,
     check_same,
@@ -122,7 +122,7 @@ class ApiServer:
                 for key, obj in self._store.items_at(resource, version)
                 if matches(obj) and (after is None or key > after)
             ]
-        items = [clone(obj) for _, obj in found[:limit]]
+        items = [recopy(obj) for _, obj in found[:limit]]
         if not kind.is_custom:
             for item in items:
                 del item["apiVersion"], item["kind"]
@@ -237,7 +237,7 @@ class ApiServer:
         """All objects of a kind, in a namespace or in all, without a request."""
         with self._condition:
             found = self._store.items(resource)
-            return [clone(obj) for key, obj in found if namespace in ("", key.namespace)]
+            return [recopy(obj) for key, obj in found if namespace in ("", key.namespace)]
 
     @property
     def version(self) -> str:
@@ -285,7 +285,7 @@ class ApiServer:
         return found
 
     def _answer(self, obj: Json) -> Json:
-        answer: Json = clone(obj)
+        answer: Json = recopy(obj)
         return answer
 
     def _check_namespace(self, kind: ServedKind, key: Key) -> None:
@@ -299,7 +299,7 @@ class ApiServer:
             raise ForbiddenError(message, reason="Forbidden", status_code=403)
 
     def _check(self, resource: Resource, new: Json, old: Json | None) -> None:
-        reason = self.refuse(resource, clone(new), clone(old)) if self.refuse else None
+        reason = self.refuse(resource, recopy(new), recopy(old)) if self.refuse else None
         if reason is not None:
             raise InvalidError(reason[:256], reason="Invalid", status_code=422)
 

@@ -15,7 +15,7 @@ from controller.kube.api import EventType, Json, WatchEvent
 from controller.kube.faults import GoneError, UnreachableError
 from controller.kube.resources import Resource
 from controller.runtime.clock import Clock
-from tests.doubles.api_objects import Change, ObjectStore, clone
+from tests.doubles.api_objects import Change, ObjectStore, recopy
 
 Matches = Callable[[Json], bool]
 
@@ -239,9 +239,9 @@ class WatchConnection(AbstractContextManager["WatchConnection"], Iterator[WatchE
         now = change.new if change.new is not None and matches(change.new) else None
         if now is not None:
             kind = EventType.ADDED if was is None else EventType.MODIFIED
-            return WatchEvent(type=kind, object=clone(now))
+            return WatchEvent(type=kind, object=recopy(now))
         if was is None:
             return None
-        last = clone(was if change.new is not None else change.last)
+        last = recopy(was if change.new is not None else change.last)
         last["metadata"]["resourceVersion"] = str(change.version)
         return WatchEvent(type=EventType.DELETED, object=last)

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -126,13 +127,15 @@ def make_status(code: int, reason: str, message: str = "said by a test") -> dict
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # http.server names its threads' failures on stderr; clients that leave are no failure here.
-    failures: list[BaseException]
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.failures: list[BaseException] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        import sys
-
-        error = sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1]
+        """Keeps what the test's own script broke; clients that leave, and sockets that scripts
+        have closed, are no failure here."""
+        error = sys.exc_info()[1]
         if error is not None and not isinstance(error, (OSError, ValueError)):
             self.failures.append(error)
 
@@ -160,10 +163,9 @@ def scripted_api(certificate: tuple[Path, Path] | None = None) -> Iterator[Scrip
             )
             api.take(asked)(asked, Wire(self, api.over))
 
-        do_GET = do_POST = do_PATCH = do_DELETE = answer
+        do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815  # http.server's names
 
     server = _Server(("127.0.0.1", 0), Handler)
-    server.failures = []
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)

@@ -195,7 +195,7 @@ def test_a_cut_log_says_so(server: ScriptedApi, api: HttpApi) -> None:
     server.plays.append(play)
     pieces = api.stream_log(namespace="ns", pod="p", container="c", follow=True)
     assert next(pieces) == b"one\n"
-    with pytest.raises(UnreachableError, match="^GET /api/v1/namespaces/ns/pods/p/log: no answer"):
+    with pytest.raises(UnreachableError, match=r"^GET /api/v1/namespaces/ns/pods/p/log: no answer"):
         next(pieces)
 
 

@@ -235,7 +235,7 @@ def test_a_request_ends_within_its_time(
     server, api = either
     server.plays.append(play)
     began_s = time.monotonic()
-    with pytest.raises(UnreachableError, match="got (ReadTimeoutError|TimeoutError); tried again"):
+    with pytest.raises(UnreachableError, match=r"got (ReadTimeoutError|TimeoutError); tried again"):
         fetch(api.with_timeout(LIMIT_S))
     assert LIMIT_S / 2 < time.monotonic() - began_s < LIMIT_S + SLACK_S
 
