@@ -1,4 +1,4 @@
-"""What ``benchmarks.controller`` reads: the controller's pages and process, the API server's counts.
+"""What ``benchmarks.controller`` reads: the controller's pages and process, the API server's.
 
 A ``Reading`` is one moment; what happened between two of them is ``since``.
 """

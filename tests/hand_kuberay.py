@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from controller.kube.api import Json
-from controller.kube.resources import CONFIG_MAPS, RAY_JOBS
+from controller.kube.resources import CONFIG_MAPS, PODS, RAY_JOBS
 from controller.launchers.kuberay.labels import ATTEMPT, STEP
 from distillery.progress import Outcome, OutcomeState, Progress, StepRecord
 from tests.attempts import make_outcome, make_verdict
@@ -24,12 +24,50 @@ class HandKubeRay:
         if progress is not None:
             self.report(child, progress=progress)
 
-    def succeed(self, child: Json, *, finished: tuple[str, ...] = (), **job: Any) -> None:
+    def add_head(self, child: Json) -> None:
+        """A head pod that runs."""
+        metadata = child["metadata"]
+        name = f"{metadata['name']}-head"
+        labels = {**metadata["labels"], "ray.io/node-type": "head"}
+        self._server.create(
+            PODS,
+            {
+                "metadata": {
+                    "name": name,
+                    "namespace": metadata["namespace"],
+                    "labels": labels,
+                    "ownerReferences": [
+                        {
+                            "apiVersion": RAY_JOBS.api_version,
+                            "kind": RAY_JOBS.kind,
+                            "name": metadata["name"],
+                            "uid": metadata["uid"],
+                        }
+                    ],
+                },
+                "spec": {"containers": [{"name": "ray-head"}]},
+            },
+        )
+        self._server.merge(
+            PODS,
+            namespace=metadata["namespace"],
+            name=name,
+            patch={"status": {"phase": "Running"}},
+            subresource="status",
+        )
+
+    def succeed(
+        self,
+        child: Json,
+        *,
+        finished: tuple[str, ...] = (),
+        summary: dict[str, Any] | None = None,
+    ) -> None:
         """The step has done what it should, and its RayJob is complete."""
         step = child["metadata"]["labels"][STEP]
-        summary = {}
+        summary = summary or {}
         if step == "prepare":
-            summary = make_verdict(make_job(**job), finished=finished).dump()
+            summary = make_verdict(make_job(), finished=finished).dump()
         self.report(child, outcome=make_outcome(step, summary=summary))
         self.set_status(child, jobDeploymentStatus="Complete", jobStatus="SUCCEEDED")
 

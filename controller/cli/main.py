@@ -1,7 +1,8 @@
 """The ``distillery`` command: its arguments, and the edge where errors become exit codes.
 
 0: the job succeeded, or every file is valid. 1: it failed. 2: the job file is wrong. 130:
-interrupted, and the same command goes on from there.
+interrupted, and the same command goes on from there. The arguments of the verbs on jobs in a
+cluster are ``verbs.py``'s.
 """
 
 import argparse
@@ -11,11 +12,11 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from controller.cli.cluster import VERBS, ClusterTarget
 from controller.cli.interrupts import Interrupts
 from controller.cli.run import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, RunOptions, run_job
+from controller.cli.verbs import VERBS, Connect, add_verbs, run_verb
 from controller.launchers.ray_launcher import Entrypoint
 from distillery.errors import DistilleryError, SpecError
 from distillery.loading import load_job, warnings_for
@@ -53,38 +54,6 @@ exit codes: 0 succeeded, 1 failed, 2 the job file is wrong, 130 interrupted
 """
 
 
-_VERB_HELP = {
-    "status": (
-        "how a job in a cluster is",
-        "Print the job's state, what keeps it from going on, and each step's progress.\n"
-        "Exit code 1 if it has failed.",
-    ),
-    "logs": (
-        "the log of a step in a cluster",
-        "Print the log of a step's latest attempt, while its pods are there. Logs of all pods are\n"
-        "kept in the job's storage too.",
-    ),
-    "suspend": (
-        "stop a job in a cluster, keeping what is finished",
-        "Delete the job's pods. Finished steps are kept; distillery resume goes on.",
-    ),
-    "resume": (
-        "go on with a suspended job",
-        "Go on where the job was suspended. Finished steps are found and not run again.",
-    ),
-    "delete": (
-        "delete a job in a cluster; artefacts stay",
-        "Delete the resource and all its pods. What it made stays in storage, and the same job\n"
-        "applied again goes on from there.",
-    ),
-    "report": (
-        "a job's figures, and where its report and weights lie",
-        "Print every arm's figures and the places of report and weights. Exit code 1 if there are\n"
-        "none yet.",
-    ),
-}
-
-
 def main(
     argv: Sequence[str] | None = None,
     *,
@@ -92,11 +61,13 @@ def main(
     out: TextIO | None = None,
     err: TextIO | None = None,
     entrypoint: Entrypoint | None = None,
+    connect: Connect | None = None,
 ) -> int:
     """Runs the command; returns its exit code.
 
     Args:
         entrypoint: What runs a stage, for tests. Default: the stages themselves.
+        connect: The way to the API server, for tests. Default: by kubeconfig.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     parsed = _parser().parse_args(arguments)
@@ -106,7 +77,7 @@ def main(
         if parsed.command == "validate":
             return _validate(parsed.files, parsed.overrides, out=out, err=err)
         if parsed.command in VERBS:
-            return VERBS[parsed.command](_target(parsed, out), parsed)
+            return run_verb(parsed, out, connect=connect)
         job = _load(parsed.file, parsed.overrides)
         _warn(job, err)
         err.writelines(f"warning: {each}\n" for each in find_machine_warnings(job.spec))
@@ -164,14 +135,6 @@ def _warn(job: DistillationJob, err: TextIO) -> None:
     err.writelines(f"warning: {problem}\n" for problem in warnings_for(job))
 
 
-def _target(parsed: argparse.Namespace, out: TextIO) -> ClusterTarget:
-    # The client of the API server takes a while to load, and most commands need none.
-    from controller.kube.connecting import connect
-
-    api, namespace = connect(kubeconfig=parsed.kubeconfig, context=parsed.context)
-    return ClusterTarget(api=api, namespace=parsed.namespace or namespace, name=parsed.job, out=out)
-
-
 def _version() -> str:
     try:
         return importlib.metadata.version("distillery")
@@ -216,26 +179,8 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             help="change a field of the job, such as teacher.sampling.maxTokens=256; repeatable",
         )
-    _add_verbs(commands)
+    add_verbs(commands)
     return parser
-
-
-def _add_verbs(commands: Any) -> None:
-    """The commands on jobs in a cluster."""
-    for name, (summary, description) in _VERB_HELP.items():
-        verb = commands.add_parser(
-            name,
-            help=summary,
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        verb.add_argument("job", metavar="JOB", help="the DistillationJob's name")
-        verb.add_argument("-n", "--namespace", default="", help="default: the context's")
-        verb.add_argument("--kubeconfig", default=None, help="default: KUBECONFIG, ~/.kube/config")
-        verb.add_argument("--context", default=None, help="default: the kubeconfig's current one")
-        if name == "logs":
-            verb.add_argument("--step", default="", help="such as train-small; default: what runs")
-            verb.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
 
 
 if __name__ == "__main__":

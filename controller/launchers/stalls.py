@@ -65,3 +65,16 @@ def stalled(step: str, progress: Progress | None, limit_s: float) -> Failure:
         ),
         retriable=True,
     )
+
+
+def too_long(step: str, limit_s: float) -> Failure:
+    """The failure of an attempt that has run for longer than it may."""
+    return Failure(
+        reason=Reason.DEADLINE_EXCEEDED,
+        message=word(
+            step,
+            f"runs too long, got {limit_s:g} s without an end; raise "
+            "spec.runtime.stepDeadlineSeconds, or see what keeps it",
+        ),
+        retriable=False,
+    )

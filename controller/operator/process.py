@@ -28,6 +28,7 @@ from controller.operator.limits import LaunchLimiter, LaunchLimits
 from controller.operator.metrics import ControllerMetrics, JobsCollector
 from controller.operator.reconciler import Reconciler, Surroundings
 from controller.operator.recording import PROGRESS_WRITES_PER_S, StatusRecorder
+from controller.operator.schema import SchemaWatch
 from controller.operator.settings import Settings
 from controller.runtime.buckets import TokenBucket
 from controller.runtime.clock import SystemClock
@@ -90,6 +91,7 @@ class ControllerProcess:
         self._caches = Caches(
             api, namespaces=settings.watch_namespaces, wake=self._queue.add, clock=self._clock
         )
+        self._schema = SchemaWatch(api)
         self._registry.register(JobsCollector(self._views))
         self._elector = Elector(
             api,
@@ -131,7 +133,8 @@ class ControllerProcess:
         self.health.start()
         for informer in self._caches.informers:
             informer.start()
-        while not self._caches.has_synced and not self._over.wait(0.05):
+        self._schema.start()
+        while self._is_unready() and not self._over.wait(0.05):
             continue
         if not self._over.is_set():
             self._elector.start()
@@ -161,6 +164,7 @@ class ControllerProcess:
             self._pollers.stop()
             self._recorder.stop()
         self._elector.stop()
+        self._schema.stop()
         for informer in self._caches.informers:
             informer.stop()
         self.health.stop()
@@ -254,6 +258,8 @@ class ControllerProcess:
         return ""
 
     def _is_unready(self) -> str:
+        if wrong := self._schema.problem:
+            return wrong
         if self._caches.has_synced:
             return ""
         waiting = sorted(

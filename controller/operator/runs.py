@@ -12,13 +12,14 @@ from distillery.status import RuntimeStatus, StepState
 def current_runtime(view: JobView, job: DistillationJob, defaults: RuntimeStatus) -> RuntimeStatus:
     """What holds for the job's next attempts.
 
-    The image is frozen when the job is first accepted. A job that goes on after a suspension, or is
-    changed after it failed, begins its next run.
+    The image is frozen when the job is first accepted, but for one the job names itself. A job that
+    goes on after a suspension, or is changed after it failed, begins its next run.
     """
-    runtime = view.status.runtime
-    if runtime is None:
+    recorded = view.status.runtime
+    if recorded is None:
         image = job.spec.runtime.image or defaults.image
         return defaults.model_copy(update={"image": image, "suspended": job.spec.suspend})
+    runtime = recorded.model_copy(update={"image": job.spec.runtime.image or recorded.image})
     if job.spec.suspend:
         return runtime.model_copy(update={"suspended": True})
     if runtime.suspended or _is_changed_after_failure(view):

@@ -139,6 +139,13 @@ class Snapshot:
         """This run's attempts of ``step``, oldest first."""
         return tuple(each for each in self.attempts if each.run == self.run and each.is_of(step))
 
+    def last_of_former_runs(self, step: Step) -> Attempt | None:
+        """The step's latest attempt in former runs of a job in a cluster."""
+        if self.cluster is None:
+            return None
+        former = [each for each in self.attempts if each.run != self.run and each.is_of(step)]
+        return max(former, key=lambda each: each.number, default=None)
+
     def next_number(self, step: Step) -> int:
         """The number of the step's next attempt; never given twice, whatever the run."""
         return 1 + max((each.number for each in self.attempts if each.is_of(step)), default=0)

@@ -42,13 +42,16 @@ def build_status(snapshot: Snapshot, judgement: Judgement, now: float) -> JobSta
         conditions = _conditions(verdicts, snapshot.previous, now)
         return JobStatus(conditions=conditions, stages=stages)
     verdicts |= _cluster_verdicts(snapshot, snapshot.cluster)
+    results = _results(snapshot, judgement)
+    if snapshot.job.spec.evaluation.promote_if is not None and results and results.metric:
+        verdicts[ConditionType.PROMOTED] = _promoted(results)
     return JobStatus(
         observed_generation=snapshot.cluster.generation,
         conditions=_conditions(verdicts, snapshot.previous, now),
         summary=_summary(stages, snapshot, verdicts[ConditionType.SUCCEEDED]),
         runtime=snapshot.cluster.runtime,
         stages=stages,
-        results=_results(snapshot, judgement),
+        results=results,
     )
 
 
@@ -115,6 +118,16 @@ def _summary(
     )
 
 
+def _promoted(results: ResultsStatus) -> _Verdict:
+    if not results.promoted:
+        return (
+            ConditionStatus.FALSE,
+            Reason.RULE_NOT_HELD,
+            "evaluation.promoteIf held for no student",
+        )
+    return ConditionStatus.TRUE, Reason.RULE_HELD, _short(", ".join(results.promoted))
+
+
 def _percentage(progress: Progress) -> int:
     return min(100, int(100 * progress.done / progress.total))
 
@@ -162,7 +175,8 @@ def with_broken_step(
 
 def _stage_status(judged: Judged, snapshot: Snapshot) -> StageStatus:
     attempts = snapshot.attempts_of(judged.step)
-    last = attempts[-1] if attempts else None
+    # Of a step that hasn't begun in this run, the run before is told: numbers are never reset.
+    last = attempts[-1] if attempts else snapshot.last_of_former_runs(judged.step)
     in_cluster = snapshot.cluster is not None
     failed = [found for each in attempts if (found := _known_failure(each)) is not None]
     failure = _known_failure(last) if last and in_cluster else None

@@ -1,8 +1,8 @@
 """The programs: from ``KUBEBUILDER_ASSETS``, else from a cache folder, else built with Go.
 
 The cache is ``DISTILLERY_CONTROLPLANE_CACHE``, else ``~/.cache/distillery/controlplane``; its
-folders are named by what is built, so another version is another folder. ``python -m
-tests.controlplane.binaries`` builds them beforehand.
+folders are named by what is built, so another version is another folder. ``build.py`` builds them
+beforehand.
 """
 
 import fcntl
@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
@@ -30,19 +29,26 @@ _BUILD_TIMEOUT_S = 3600
 
 
 class NoControlPlaneError(Exception):
-    """The programs can't be had here; the message says why."""
+    """The programs can't be had here: no Go, no assets. The message says so in one line."""
+
+
+class BuildFailedError(Exception):
+    """Go is here, but couldn't build a program; the message holds the end of what it said."""
 
 
 def find_binaries() -> Path:
     """The folder that holds all of ``PACKAGES``; builds them where they aren't anywhere.
 
-    Raises: ``NoControlPlaneError`` without Go, or where the build fails.
+    Raises: ``NoControlPlaneError``, ``BuildFailedError``.
     """
     assets = os.environ.get(ASSETS_VARIABLE, "")
     if assets:
         folder = Path(assets)
         if missing := _missing(folder):
-            raise NoControlPlaneError(f"{ASSETS_VARIABLE}={assets}: has no {', '.join(missing)}")
+            raise NoControlPlaneError(
+                f"no control plane: {ASSETS_VARIABLE} names a folder without "
+                f"{', '.join(missing)}, got {assets}; unset it, and Go builds them"
+            )
         return folder
     folder = _cache_root() / _key()
     if not _missing(folder):
@@ -50,7 +56,8 @@ def find_binaries() -> Path:
     go = shutil.which("go")
     if go is None:
         raise NoControlPlaneError(
-            f"no control plane: there is no Go to build it with, and {ASSETS_VARIABLE} is not set"
+            f"no control plane: there is neither Go to build it with nor {ASSETS_VARIABLE}; "
+            "install Go, or name a folder with the programs there"
         )
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -81,17 +88,20 @@ def _build(go: str, name: str, folder: Path) -> None:
     _LOG.warning("building %s with Go, which takes minutes the first time", name)
     draft = folder / f"{name}.new"
     command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", _stamp(), "-o", str(draft)]
-    done = subprocess.run(
-        [*command, package],
-        cwd=_GO / module,
-        env={**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        timeout=_BUILD_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*command, package],
+            cwd=_GO / module,
+            env={**os.environ, "CGO_ENABLED": "0"},
+            capture_output=True,
+            text=True,
+            timeout=_BUILD_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BuildFailedError(f"building {name} took over {_BUILD_TIMEOUT_S} s") from error
     if done.returncode:
-        raise NoControlPlaneError(f"building {name} failed: {done.stderr[-2000:]}")
+        raise BuildFailedError(f"building {name} failed:\n{done.stderr[-2000:]}")
     draft.replace(folder / name)
 
 
@@ -111,8 +121,3 @@ def _stamp() -> str:
         for name, value in values.items()
     ]
     return " ".join(["-s -w", *flags])
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
-    sys.stdout.write(f"{find_binaries()}\n")

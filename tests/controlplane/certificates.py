@@ -2,6 +2,8 @@
 
 import datetime
 import ipaddress
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ class Authority:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._numbers = itertools.count(1)
         self._key = _new_key()
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "control-plane-ca")])
         builder = _builder(self._name, self._name, self._key).add_extension(
@@ -60,7 +63,7 @@ class Authority:
         key = _new_key()
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = _builder(subject, self._name, key).add_extension(usage, critical=False)
-        name = "user-" + user.replace(":", "-")
+        name = f"user-{next(self._numbers)}-{re.sub('[^a-z0-9-]', '-', user.lower())}"
         return self._write(name, builder.sign(self._key, hashes.SHA256()), key)
 
     def _write(self, name: str, signed: x509.Certificate, key: rsa.RSAPrivateKey) -> Pair:

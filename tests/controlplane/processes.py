@@ -1,4 +1,4 @@
-"""Starts etcd, kube-apiserver and kube-controller-manager on free ports, and stops just those."""
+"""Starts programs, waits for them, and stops just those: by their ids, never by a name."""
 
 import socket
 import subprocess
@@ -6,10 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 3.0
+"""The API server waits for its watches to end, which they don't: then it is killed."""
 START_TIMEOUT_S = 120.0
 _POLL_S = 0.05
 _TAIL_CHARS = 3000
+
+
+class ProgramFailedError(AssertionError):
+    """A program ended, or didn't get ready; the message holds the end of its log."""
 
 
 class Program:
@@ -24,6 +29,17 @@ class Program:
     def name(self) -> str:
         """The program's name."""
         return Path(self._command[0]).name
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself after its start."""
+        return self._process is not None and self._process.poll() is not None
+
+    def log_tail(self) -> str:
+        """The end of what it has logged."""
+        if not self._log_path.is_file():
+            return ""
+        return self._log_path.read_text(errors="replace")[-_TAIL_CHARS:]
 
     def start(self) -> None:
         """Starts it."""
@@ -44,16 +60,19 @@ class Program:
             self._process.wait()
         self._process = None
 
-    def wait_until(self, holds: Callable[[], bool], *, what: str) -> None:
-        """Waits; fails with the end of the log where the program ends or the time is over."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not holds():
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                tail = self._log_path.read_text(errors="replace")[-_TAIL_CHARS:]
-                state = "ended" if ended else f"didn't get ready in {START_TIMEOUT_S:g} s"
-                raise AssertionError(f"{self.name} {state} ({what}):\n{tail}")
-            time.sleep(_POLL_S)
+
+def wait_until(holds: Callable[[], bool], *, programs: Sequence[Program], what: str) -> None:
+    """Waits while all ``programs`` run. Raises ``ProgramFailedError`` where one ends or the time
+    is over."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not holds():
+        ended = next((each for each in programs if each.has_ended), None)
+        if ended is not None:
+            raise ProgramFailedError(f"{ended.name} ended ({what}):\n{ended.log_tail()}")
+        if time.monotonic() > deadline:
+            logs = "\n".join(f"{each.name}:\n{each.log_tail()}" for each in programs)
+            raise ProgramFailedError(f"not in {START_TIMEOUT_S:g} s: {what}\n{logs}")
+        time.sleep(_POLL_S)
 
 
 def free_ports(count: int) -> list[int]:

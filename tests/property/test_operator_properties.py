@@ -44,6 +44,7 @@ class History:
     is_calm: bool = False
     num_born: int = 0
     seen: dict[str, str] = field(default_factory=dict)
+    uids: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.server = ApiServer(now_s=self.clock.now, clock=self.clock)
@@ -132,6 +133,9 @@ class History:
                 live.setdefault(step, []).append(name)
             if name not in self.seen:
                 self._check_new(child)
+            assert self.uids.setdefault(name, metadata["uid"]) == metadata["uid"], (
+                f"{name} was made twice"
+            )
         for step, names in live.items():
             assert len(names) < 2, f"{step} has two live children: {names}"
 

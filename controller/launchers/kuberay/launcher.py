@@ -27,7 +27,7 @@ from controller.launchers.kuberay.places import SCRATCH_DIR
 from controller.launchers.kuberay.problems import find_runtime_problems
 from controller.launchers.kuberay.rayjob import build_ray_job
 from controller.launchers.kuberay.sightings import ChildView, Moment, Sightings
-from controller.launchers.stalls import StallTracker, stalled
+from controller.launchers.stalls import StallTracker, stalled, too_long
 from controller.plan.actions import StartStep
 from controller.plan.snapshot import Attempt, RayStatus
 from distillery.errors import Problem
@@ -100,6 +100,7 @@ class KubeRayLauncher:
         self._sightings: dict[str, dict[str, Sightings]] = {}
         self._stopping: dict[str, set[str]] = {}
         self._stalls = StallTracker()
+        self._runs = StallTracker()
 
     def scratch_dir(self, view: JobView) -> str:
         """See ``Launcher``."""
@@ -194,6 +195,7 @@ class KubeRayLauncher:
             self._stopping.pop(uid, None)
         for name in names:
             self._stalls.forget(name)
+            self._runs.forget(name)
 
     def _child(self, view: JobView, ray_job: Json, records: Mapping[str, StepRecord]) -> _Child:
         metadata = ray_job["metadata"]
@@ -248,16 +250,17 @@ class KubeRayLauncher:
         """The attempt, marked to be stopped where it stands still."""
         if not attempt.is_live or attempt.evidence is not None or view.job is None:
             return attempt
-        limit_s = view.job.spec.runtime.stall_seconds
+        runtime, name, now_s = view.job.spec.runtime, attempt.submission_id, self._monotonic()
         if attempt.waits_for or attempt.ray_status != RayStatus.RUNNING:
-            self._stalls.forget(attempt.submission_id)
+            self._stalls.forget(name)
+            self._runs.forget(name)
             return attempt
-        is_still = self._stalls.check(
-            attempt.submission_id, attempt.progress, limit_s, self._monotonic()
-        )
-        if not is_still:
+        if self._runs.check(name, None, runtime.step_deadline_seconds, now_s):
+            evidence = too_long(attempt.step, runtime.step_deadline_seconds)
+        elif self._stalls.check(name, attempt.progress, runtime.stall_seconds, now_s):
+            evidence = stalled(attempt.step, attempt.progress, runtime.stall_seconds)
+        else:
             return attempt
-        evidence = stalled(attempt.step, attempt.progress, limit_s)
         return attempt.model_copy(update={"evidence": evidence})
 
     def _ensure_companions(self, view: JobView, job: DistillationJob) -> None:

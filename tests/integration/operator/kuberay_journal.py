@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from controller.kube.api import Json, KubeApi
+from controller.kube.api import Json, KubeApi, Page
 from controller.kube.resources import DISTILLATION_JOBS, PODS, RAY_CLUSTERS, RAY_JOBS, Resource
 from controller.runtime.cache import Cache
 from controller.runtime.clock import SystemClock
 from controller.runtime.informer import Informer
 from controller.runtime.listing import Watched
+from tests.doubles.api_kinds import SERVICES
 
-KINDS = (DISTILLATION_JOBS, RAY_JOBS, RAY_CLUSTERS, PODS)
+KINDS = (DISTILLATION_JOBS, RAY_JOBS, RAY_CLUSTERS, PODS, SERVICES)
 CATCH_UP_S = 30.0
 
 
@@ -83,20 +84,22 @@ class Journal:
 
     def _catch_up(self, resource: Resource, namespace: str) -> None:
         """Waits until what the server has now is written down."""
-        listed = self._api.list_page(resource, namespace=namespace).items
-        wanted = {each["metadata"]["uid"]: int(each["metadata"]["resourceVersion"]) for each in listed}
+        page = self._api.list_page(resource, namespace=namespace)
         deadline = time.monotonic() + CATCH_UP_S
-        while not self._has(resource, namespace, wanted):
+        while not self._is_past(resource, namespace, page):
             assert time.monotonic() < deadline, f"{resource.plural} are not written down"
             time.sleep(0.02)
 
-    def _has(self, resource: Resource, namespace: str, wanted: dict[str, int]) -> bool:
+    def _is_past(self, resource: Resource, namespace: str, page: Page) -> bool:
         last: dict[str, Entry] = {}
         for each in self._copy():
             if each.kind == resource.kind and each.raw["metadata"]["namespace"] == namespace:
                 last[each.uid] = each
-        knows = all(uid in last and last[uid].version >= since for uid, since in wanted.items())
-        return knows and all(each.is_gone or uid in wanted for uid, each in last.items())
+        listed = {raw["metadata"]["uid"]: int(raw["metadata"]["resourceVersion"]) for raw in page.items}
+        listed_at = int(page.resource_version)
+        return all(uid in last and last[uid].version >= at for uid, at in listed.items()) and all(
+            each.is_gone or uid in listed or each.version > listed_at for uid, each in last.items()
+        )
 
 
 def first_of_each(entries: Iterable[Entry]) -> list[Entry]:

@@ -1,6 +1,6 @@
 """A stall is work that stands still on our own clock."""
 
-from controller.launchers.stalls import StallTracker, stalled
+from controller.launchers.stalls import StallTracker, stalled, too_long
 from controller.plan.snapshot import Failure
 from distillery.progress import Phase, Progress
 
@@ -55,3 +55,12 @@ def test_a_stall_says_where_it_stands_and_what_to_do() -> None:
         retriable=True,
     )
     assert "before its first word" in stalled("train-small", None, 60.0).message
+
+
+def test_an_attempt_that_runs_too_long_is_told_how_to_run_longer() -> None:
+    failure = too_long("train-small", 3600)
+    assert (failure.reason, failure.retriable) == ("DeadlineExceeded", False)
+    assert failure.message == (
+        "train-small: runs too long, got 3600 s without an end; raise "
+        "spec.runtime.stepDeadlineSeconds, or see what keeps it"
+    )

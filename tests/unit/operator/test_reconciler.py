@@ -268,3 +268,112 @@ def test_the_job_and_all_it_owns_goes_when_its_time_is_over(
     server.collect_garbage()
     for resource in (DISTILLATION_JOBS, RAY_JOBS, CONFIG_MAPS, ROLES):
         assert server.objects(resource, namespace=NAMESPACE) == []
+
+
+def test_an_image_the_job_names_later_holds_from_the_next_attempt(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    world.change({"runtime": {"image": "example.com/ray:2"}})
+    kuberay.fail(child_of(world, "prepare"), retriable=True)
+    world.settle()
+    world.pass_time(10)
+    images = [
+        child["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0][
+            "image"
+        ]
+        for child in (child_of(world, "prepare"), child_of(world, "prepare", attempt=2))
+    ]
+    assert images == ["example.com/ray:1", "example.com/ray:2"]
+    runtime = world.job().status.runtime
+    assert runtime is not None
+    assert runtime.image == "example.com/ray:2"
+
+
+def test_a_step_that_runs_too_long_is_stopped_for_good(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource(runtime__stepDeadlineSeconds=100, runtime__stallSeconds=1000))
+    world.settle()
+    child = child_of(world, "prepare")
+    kuberay.add_head(child)
+    kuberay.run(child)
+    world.settle()
+    world.pass_time(101)
+    world.pass_time(1)
+    assert world.children() == []
+    world.server.collect_garbage()
+    world.pass_time(1)
+    stage = world.job().status.stages[0]
+    assert (stage.state, stage.reason) == ("Failed", "DeadlineExceeded")
+
+
+def test_a_step_that_stands_still_is_stopped_and_tried_again(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource(runtime__stallSeconds=60))
+    world.settle()
+    child = child_of(world, "prepare")
+    kuberay.add_head(child)
+    for work in (1, 2, 3):
+        kuberay.run(child, Progress(work=work))
+        world.pass_time(40)
+    assert len(world.children()) == 1
+    world.pass_time(61)
+    world.server.collect_garbage()
+    world.pass_time(1)
+    world.pass_time(10)
+    assert [c["metadata"]["labels"]["distillery.dev/attempt"] for c in world.children()] == ["2"]
+    assert ("Warning", "Stalled") in [(kind, reason) for kind, reason, _ in world.events]
+
+
+def test_figures_and_promotion_are_in_the_status(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    promote = {"arm": "ChainOfThought", "beats": "Base"}
+    world.apply(make_resource(evaluation__promoteIf=promote))
+    figures = {
+        "metric": "exact_match",
+        "arms": {"small": [["ChainOfThought", 0.9, 0.8, 0.95, 2], ["Base", 0.1, 0.0, 0.2, 1]]},
+        "promoted": ["small"],
+    }
+    for step in STEPS:
+        world.settle()
+        kuberay.succeed(child_of(world, step), summary=figures if step == "publish" else None)
+        world.pass_time(1)
+    status = world.job().status
+    promoted = status.condition(ConditionType.PROMOTED)
+    assert promoted is not None
+    assert (promoted.status, promoted.reason, promoted.message) == ("True", "RuleHeld", "small")
+    assert status.results is not None
+    assert [(arm.arm, arm.mean, arm.num_seeds) for arm in status.results.arms] == [
+        ("ChainOfThought", 0.9, 2),
+        ("Base", 0.1, 1),
+    ]
+    assert status.results.report_uri == "s3://bucket/store/publish/report.html"
+
+
+def test_a_lost_record_begins_a_new_run_and_no_finished_step_again(
+    world: OperatorWorld, kuberay: HandKubeRay, server: ApiServer
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    kuberay.succeed(child_of(world, "prepare"))
+    world.pass_time(1)
+    kuberay.succeed(child_of(world, "generate"))
+    world.pass_time(1)
+    found = server.fetch(CONFIG_MAPS, namespace=NAMESPACE, name="sums-progress")
+    server.delete(
+        CONFIG_MAPS, namespace=NAMESPACE, name="sums-progress", uid=found["metadata"]["uid"]
+    )
+    world.pass_time(1)
+    world.pass_time(1)
+    runtime = world.job().status.runtime
+    assert runtime is not None
+    assert runtime.run == 2
+    for _ in range(4):
+        world.pass_time(15)
+    kuberay.succeed(child_of(world, "prepare", attempt=2), finished=("generate",))
+    world.pass_time(1)
+    assert steps_of(world).count("generate") == 1
