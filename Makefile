@@ -77,7 +77,9 @@ e2e: env-dev ## The quick start on a real API server and a real Ray cluster (10 
 	$(BIN)/python -m pytest -m e2e tests/e2e
 
 bench: env-dev ## Measure against the bare libraries (minutes); results are printed
-	$(BIN)/python -m benchmarks.generate
+	$(BIN)/python -m examples.miniature --out runs/quickstart/inputs
+	$(BIN)/python -m benchmarks.generate --model runs/quickstart/inputs/teacher \
+	  --variant ChainOfThought --rows 4000 --in-flight 256 --max-model-len 256 --eager
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.upload
 

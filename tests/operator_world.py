@@ -74,6 +74,7 @@ class OperatorWorld:
                 count_active=self.count_active,
                 announce=lambda view, kind, reason, note: self.events.append((kind, reason, note)),
                 attempt_ended=lambda view, stage: self.ended.append((stage.step, stage.attempt)),
+                forget=self.launcher.forget,
                 defaults=RuntimeStatus(
                     image=INSTALLATION.image,
                     ray_version=INSTALLATION.ray_version,

@@ -79,8 +79,7 @@ def suspend_job(target: ClusterTarget) -> int:
     over."""
     view = target.fetch()
     if view.status.is_true(ConditionType.FINISHED):
-        problem = f"has {_state(view, view.status)}; there is nothing to suspend"
-        raise ExternalError(word(view.key, problem), reason="JobFinished")
+        raise _over(target, view, "there is nothing to suspend")
     if _wants_suspension(view):
         target.say(f"{view.key}: is suspended already; go on with {target.command('resume')}")
         return EXIT_OK
@@ -93,21 +92,22 @@ def suspend_job(target: ClusterTarget) -> int:
 
 
 def resume_job(target: ClusterTarget) -> int:
-    """Has a suspended job go on. Raises ``ExternalError`` where the job is over."""
+    """Has a suspended job go on, or a failed one try again. Raises ``ExternalError`` where the job
+    has succeeded."""
     view = target.fetch()
+    is_over = view.status.is_true(ConditionType.FINISHED)
+    if is_over and view.status.is_true(ConditionType.SUCCEEDED):
+        raise _over(target, view, f"see {target.command('report')}")
     if not _wants_suspension(view):
-        if not view.status.is_true(ConditionType.FINISHED):
+        if not is_over:
             target.say(f"{view.key}: is not suspended; see {target.command('status')}")
             return EXIT_OK
-        state = _state(view, view.status)
-        way_out = f"see {target.command('report')}"
-        if state == "failed":
-            way_out = "mend what failed, delete it and apply it again: finished steps are kept"
-        problem = f"has {state} and is not suspended; {way_out}"
-        raise ExternalError(word(view.key, problem), reason="JobFinished")
+        # A failed job begins its next run when its specification has changed since.
+        _set_suspend(target, suspend=True)
     _set_suspend(target, suspend=False)
     target.say(
-        f"{view.key}: goes on, finished steps are not run again; see {target.command('status')}"
+        f"{view.key}: {'tries again' if is_over else 'goes on'}, finished steps are not run again; "
+        f"see {target.command('status')}"
     )
     return EXIT_OK
 
@@ -135,6 +135,9 @@ def show_report(target: ClusterTarget) -> int:
         )
     for student in results.promoted:
         target.say(f"{student}: promoted")
+    promoted = view.status.condition(ConditionType.PROMOTED)
+    if promoted is not None and promoted.status == ConditionStatus.FALSE:
+        target.say(f"nothing is promoted: {promoted.message}")
     target.say(f"report:  {results.report_uri}")
     target.say(f"weights: {results.checkpoint_uri}")
     return EXIT_OK
@@ -157,6 +160,11 @@ def _state(view: JobView, status: JobStatus) -> str:
 
 def _count_seeds(number: int) -> str:
     return "1 seed" if number == 1 else f"{number} seeds"
+
+
+def _over(target: ClusterTarget, view: JobView, way_out: str) -> ExternalError:
+    problem = f"has {_state(view, view.status)}; {way_out}"
+    return ExternalError(word(view.key, problem), reason="JobFinished")
 
 
 def _wants_suspension(view: JobView) -> bool:

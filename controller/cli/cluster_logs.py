@@ -67,8 +67,10 @@ def choose_stage(view: JobView, step: str) -> StageStatus:
             word(view.key, f"no step has begun yet; see distillery status {view.name}"),
             reason="StepMissing",
         )
-    speaks = (stage for state in _ORDER for stage in began if stage.state == state)
-    return next(speaks, began[-1])
+    speak = [stage for state in _ORDER for stage in began if stage.state == state]
+    # One that waits may have begun in a run before.
+    done = [stage for stage in began if stage.state != StepState.WAITING] or began
+    return speak[0] if speak else done[-1]
 
 
 def _ray_address(view: JobView) -> str:

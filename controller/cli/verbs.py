@@ -17,11 +17,15 @@ from controller.cli.cluster import (
 )
 from controller.cli.cluster_logs import show_logs
 from controller.cli.cluster_target import ClusterApi, ClusterTarget
+from distillery.errors import MAX_MESSAGE_CHARS, ExternalError, TransientError
 
 Connect = Callable[[str | None, str | None], tuple[ClusterApi, str]]
 """From kubeconfig and context to the API server and the namespace meant where none is named."""
 EXIT_OK = 0
 EXIT_INTERRUPTED = 130
+_AGAIN = "; tried again"
+_WAY_OUT = "see the kubeconfig and its login, then run the command again"
+_ROOM = MAX_MESSAGE_CHARS - len(_WAY_OUT) - len("; ")
 VERBS: dict[str, Callable[[ClusterTarget, Any], int]] = {
     "status": lambda target, _: show_status(target),
     "logs": lambda target, parsed: show_logs(target, step=parsed.step, follow=parsed.follow),
@@ -67,11 +71,12 @@ exit codes: 0 suspended, 1 refused or over already, 2 there is no such job
 """,
     ),
     "resume": (
-        "go on with a suspended job",
+        "go on with a suspended job, or try a failed one again",
         """\
-Go on where the job was suspended. Finished steps are found and not run again.
+Go on where the job was suspended, or has failed: mend what was wrong before. Finished steps are
+found and not run again.
 
-exit codes: 0 it goes on, 1 refused or over already, 2 there is no such job
+exit codes: 0 it goes on, 1 refused or succeeded already, 2 there is no such job
 """,
     ),
     "delete": (
@@ -130,6 +135,10 @@ def run_verb(parsed: argparse.Namespace, out: TextIO, *, connect: Connect | None
         target = ClusterTarget(api=api, namespace=namespace, name=parsed.job, out=out)
         code = VERBS[parsed.command](target, parsed)
         out.flush()
+    except TransientError as error:
+        # Nothing is tried again here, as the operator would.
+        problem = error.message.partition(_AGAIN)[0]
+        raise ExternalError(f"{problem[:_ROOM]}; {_WAY_OUT}", reason=error.reason) from error
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:

@@ -212,6 +212,7 @@ class ControllerProcess:
             count_active=self._count_active,
             announce=self._announce,
             attempt_ended=self._count_attempt,
+            forget=self._forget_job,
             defaults=RuntimeStatus(
                 image=installation.image,
                 ray_version=installation.ray_version,
@@ -236,6 +237,10 @@ class ControllerProcess:
         self._recorder.record(
             Occurrence(regarding=regarding, type=kind, reason=reason, action="Reconcile", note=note)
         )
+
+    def _forget_job(self, uid: str) -> None:
+        for launcher in self._launchers:
+            launcher.forget(uid)
 
     def _count_attempt(self, view: JobView, stage: StageStatus) -> None:
         gpus = gpus_of(view.job, stage.stage, stage.student) if view.job is not None else 0

@@ -40,7 +40,8 @@ Announce = Callable[[JobView, str, str, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a reconciler works with. ``count_active``: active steps by namespace. ``wall``: seconds
+    """What a reconciler works with. ``count_active``: active steps by namespace. ``forget``: the
+    job of that uid is gone. ``wall``: seconds
     since the epoch; ``monotonic``: for waiting."""
 
     api: KubeApi
@@ -51,6 +52,7 @@ class Surroundings:
     count_active: Callable[[], Mapping[str, int]]
     announce: Announce
     attempt_ended: Callable[[JobView, StageStatus], None]
+    forget: Callable[[str], None]
     defaults: RuntimeStatus
     wall: Callable[[], float]
     monotonic: Callable[[], float]
@@ -74,7 +76,9 @@ class Reconciler:
             self._forget(key)
             return None
         view = read_job(raw)
-        self._uids[key] = view.uid
+        if self._uids.setdefault(key, view.uid) != view.uid:
+            self._forget(key)
+            self._uids[key] = view.uid
         if view.job is None:
             return None if view.is_deleting else self._reject(view, "InvalidSpec")
         launcher = self._with.launcher_for(view.job)
@@ -233,7 +237,8 @@ class Reconciler:
     def _forget(self, key: str) -> None:
         self._with.limiter.forget(key)
         self._troubles.pop(key, None)
-        self._uids.pop(key, None)
+        if (uid := self._uids.pop(key, None)) is not None:
+            self._with.forget(uid)
 
 
 _TROUBLES = (

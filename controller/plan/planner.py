@@ -18,6 +18,8 @@ from distillery.steps import Step, steps_of
 
 LOOK_AGAIN_S = 1.0
 """How often a running attempt is looked at; the shell may do so more often."""
+CLUSTER_LOOK_AGAIN_S = 10.0
+"""The same in a cluster, where whatever happens is told: this is for what doesn't happen."""
 
 
 def plan(snapshot: Snapshot, now: float) -> Plan:
@@ -28,14 +30,15 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
     """
     judgement = judge(snapshot)
     status = build_status(snapshot, judgement, now)
+    again_s = _look_again_s(snapshot)
     if snapshot.suspended:
         stops = _stop_all(snapshot, "the run was interrupted")
-        return Plan(actions=stops, status=status, requeue_after_s=LOOK_AGAIN_S if stops else None)
+        return Plan(actions=stops, status=status, requeue_after_s=again_s if stops else None)
     if survivors := [each for each in snapshot.live if each.run != snapshot.run]:
         if snapshot.cluster is not None:
             # A resumed job begins anew once all of the former run is gone.
             stale = tuple(StopStep(attempt=each, why="of a former run") for each in survivors)
-            return Plan(actions=stale, status=status, requeue_after_s=LOOK_AGAIN_S)
+            return Plan(actions=stale, status=status, requeue_after_s=again_s)
         same, *others = sorted(survivors, key=lambda each: each.job_digest != snapshot.job_digest)
         actions: list[Action] = [
             StopStep(attempt=each, why="the job file has changed") for each in others
@@ -44,11 +47,11 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
             actions.append(AdoptStep(attempt=same))
         else:
             actions.append(StopStep(attempt=same, why="the job file has changed"))
-        return Plan(actions=tuple(actions), status=status, requeue_after_s=LOOK_AGAIN_S)
+        return Plan(actions=tuple(actions), status=status, requeue_after_s=again_s)
     fast = any(each.reason == Reason.FAILED_FAST for each in judgement.steps.values())
     if fast and snapshot.live:
         stops = _stop_all(snapshot, "another student failed")
-        return Plan(actions=stops, status=status, requeue_after_s=LOOK_AGAIN_S)
+        return Plan(actions=stops, status=status, requeue_after_s=again_s)
     if judgement.is_over and not snapshot.live:
         return Plan(actions=(), status=status, requeue_after_s=None)
     stops = tuple(
@@ -57,6 +60,10 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
         if each.evidence is not None
     )
     return _start_due(snapshot, judgement, status, now, stops)
+
+
+def _look_again_s(snapshot: Snapshot) -> float:
+    return LOOK_AGAIN_S if snapshot.cluster is None else CLUSTER_LOOK_AGAIN_S
 
 
 def _stop_all(snapshot: Snapshot, why: str) -> tuple[Action, ...]:
@@ -85,10 +92,12 @@ def _start_due(
             broken = with_broken_step(status, step, error, now)
             return Plan(actions=(), status=broken, requeue_after_s=None)
         starts.append(StartStep(step=step, number=number, config=config))
-    look_again_s = LOOK_AGAIN_S
-    if not snapshot.live and not starts:
-        retries = [each.retry_at - now for each in judgement.steps.values() if each.retry_at > now]
-        look_again_s = min(retries, default=LOOK_AGAIN_S)
+    look_again_s = _look_again_s(snapshot)
+    retries = [each.retry_at - now for each in judgement.steps.values() if each.retry_at > now]
+    if snapshot.live or starts:
+        look_again_s = min([look_again_s, *retries])
+    else:
+        look_again_s = min(retries, default=look_again_s)
     return Plan(actions=(*stops, *starts), status=status, requeue_after_s=look_again_s)
 
 

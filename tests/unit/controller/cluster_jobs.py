@@ -11,6 +11,7 @@ from controller.kube.resources import DISTILLATION_JOBS, PODS
 from distillery.conditions import ConditionStatus, ConditionType
 from tests.builders import make_document
 from tests.doubles.api_server import ApiServer
+from tests.doubles.clock import VirtualClock
 
 NAMESPACE = "default"
 TIME = "2026-01-01T00:00:00Z"
@@ -28,8 +29,8 @@ class Said:
 class LogServer(ApiServer):
     """An API server whose containers have logs: pod name to pieces, or to what is raised."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(now_s=clock.now, clock=clock)
         self.logs: dict[str, list[bytes | BaseException]] = {}
         self.asked: list[tuple[str, str, str, bool]] = []
 
@@ -47,7 +48,8 @@ class LogServer(ApiServer):
 class World:
     """The server, and the kubeconfigs and contexts that the command connected with."""
 
-    server: LogServer = field(default_factory=LogServer)
+    clock: VirtualClock
+    server: LogServer
     connected: list[tuple[str | None, str | None]] = field(default_factory=list)
 
     def run(self, *arguments: str, out: Any = None) -> Said:
@@ -101,6 +103,12 @@ class World:
     def _connect(self, kubeconfig: str | None, context: str | None) -> tuple[LogServer, str]:
         self.connected.append((kubeconfig, context))
         return self.server, NAMESPACE
+
+
+def make_world() -> World:
+    """An empty server, on which an operator may work too."""
+    clock = VirtualClock(start=1_800_000_000.0)
+    return World(clock=clock, server=LogServer(clock))
 
 
 def make_condition(

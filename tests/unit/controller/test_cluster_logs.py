@@ -13,12 +13,13 @@ from tests.unit.controller.cluster_jobs import (
     World,
     accepted,
     make_stage,
+    make_world,
 )
 
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return make_world()
 
 
 def test_the_log_of_the_running_step_comes_from_its_newest_pod(world: World) -> None:
@@ -51,8 +52,10 @@ def test_bytes_that_are_no_text_are_shown_as_such(world: World) -> None:
         (("Done", "Failed", "BackingOff", "Done"), "curate"),
         (("Done", "Failed", "Done", "Done"), "generate"),
         (("Done", "Done", "Done", "Done"), "train-small"),
+        (("Done", "Done", "Waiting", "Waiting"), "generate"),
+        (("Waiting", "Waiting", "Waiting", "Waiting"), "train-small"),
     ],
-    ids=["runs", "is tried again", "has failed", "began last"],
+    ids=["runs", "is tried again", "has failed", "began last", "of this run", "of runs before"],
 )
 def test_without_a_name_the_step_that_matters_speaks(
     world: World, states: tuple[str, ...], want: str

@@ -7,10 +7,14 @@ import pytest
 
 from controller.cli.main import main
 from controller.kube.api import Json
-from controller.kube.faults import ForbiddenError
-from controller.kube.resources import DISTILLATION_JOBS
+from controller.kube.faults import ForbiddenError, ThrottledError, UnreachableError
+from controller.kube.resources import DISTILLATION_JOBS, RAY_JOBS
+from controller.launchers.kuberay.labels import ATTEMPT
 from distillery.conditions import ConditionStatus, ConditionType
+from distillery.errors import TransientError
 from tests.doubles.api_server import Verb
+from tests.hand_kuberay import HandKubeRay
+from tests.operator_world import OperatorWorld
 from tests.unit.controller.cluster_jobs import (
     NAMESPACE,
     RUNNING_TRAIN,
@@ -20,6 +24,7 @@ from tests.unit.controller.cluster_jobs import (
     finished,
     make_condition,
     make_stage,
+    make_world,
 )
 
 FALSE, TRUE, UNKNOWN = ConditionStatus.FALSE, ConditionStatus.TRUE, ConditionStatus.UNKNOWN
@@ -29,7 +34,7 @@ ENDED = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T00:04:05Z"}
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return make_world()
 
 
 def lines_of(said: Said) -> list[str]:
@@ -211,30 +216,52 @@ def test_what_is_as_wanted_is_not_written_again(world: World) -> None:
     assert world.server.version == version
 
 
-@pytest.mark.parametrize(
-    ("succeeded", "want_suspend", "want_resume"),
-    [
-        (
-            True,
-            "has succeeded; there is nothing to suspend",
-            "has succeeded and is not suspended; see distillery report sums -n default",
-        ),
-        (
-            False,
-            "has failed; there is nothing to suspend",
-            "has failed and is not suspended; mend what failed, delete it and apply it again: finished steps are kept",
-        ),
-    ],
-    ids=["succeeded", "failed"],
-)
-def test_a_job_that_is_over_is_neither_suspended_nor_resumed(
-    world: World, succeeded: bool, want_suspend: str, want_resume: str
-) -> None:
-    world.apply(status={"conditions": finished(succeeded=succeeded)})
+def test_a_job_that_has_succeeded_is_neither_suspended_nor_resumed(world: World) -> None:
+    world.apply(status={"conditions": finished(succeeded=True)})
     before = world.job()
-    assert world.refusal("suspend", "sums") == (1, f"default/sums: {want_suspend}")
-    assert world.refusal("resume", "sums") == (1, f"default/sums: {want_resume}")
+    want = "default/sums: has succeeded; there is nothing to suspend"
+    assert world.refusal("suspend", "sums") == (1, want)
+    want = "default/sums: has succeeded; see distillery report sums -n default"
+    assert world.refusal("resume", "sums") == (1, want)
     assert world.job() == before
+
+
+def test_a_failed_job_is_tried_again_by_a_change_that_changes_nothing(world: World) -> None:
+    world.apply(status={"conditions": finished(succeeded=False)})
+    want = "default/sums: has failed; there is nothing to suspend"
+    assert world.refusal("suspend", "sums") == (1, want)
+    want = "default/sums: tries again, finished steps are not run again; see distillery status sums -n default\n"
+    assert world.run("resume", "sums") == Said(code=0, out=want)
+    assert not is_suspended(world)
+    assert world.job()["metadata"]["generation"] > 1
+
+
+def test_the_operator_takes_up_what_is_suspended_failed_and_resumed(world: World) -> None:
+    operator = OperatorWorld(world.server, world.clock)
+    kuberay = HandKubeRay(world.server)
+    world.apply()
+    for verb, want_state in (("suspend", "suspended"), ("resume", "at prepare")):
+        operator.settle()
+        assert world.run(verb, "sums").code == 0
+        operator.pass_time(1)
+        assert lines_of(world.run("status", "sums"))[0] == f"default/sums: {want_state}"
+    for number in (2, 3):
+        (child,) = operator.children()
+        assert child["metadata"]["labels"][ATTEMPT] == str(number)
+        kuberay.fail(child, retriable=False)
+        operator.pass_time(1)
+        said = world.run("status", "sums")
+        assert (said.code, lines_of(said)[0]) == (1, "default/sums: failed")
+        assert "    prepare: it broke" in lines_of(said)
+        world.server.delete(
+            RAY_JOBS,
+            namespace=NAMESPACE,
+            name=child["metadata"]["name"],
+            uid=child["metadata"]["uid"],
+        )
+        assert world.run("resume", "sums").code == 0
+        operator.pass_time(1)
+        assert lines_of(world.run("status", "sums"))[0] == "default/sums: at prepare"
 
 
 def test_a_change_that_is_refused_is_told(world: World) -> None:
@@ -243,6 +270,28 @@ def test_a_change_that_is_refused_is_told(world: World) -> None:
     world.server.fault = lambda verb, *_: problem if verb == Verb.PATCH else None
     assert world.refusal("suspend", "sums") == (1, problem.message)
     assert not is_suspended(world)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("problem", "want"),
+    [
+        (
+            UnreachableError("GET /x: the API server fails, got 401 no; tried again", reason="R"),
+            "GET /x: the API server fails, got 401 no; see the kubeconfig and its login, then run the command again",
+        ),
+        (
+            ThrottledError("GET /x: is busy, got 429; tried again in 1 s", reason="R"),
+            "GET /x: is busy, got 429; see the kubeconfig and its login, then run the command again",
+        ),
+    ],
+    ids=["no answer", "busy"],
+)
+def test_a_command_promises_no_second_try(
+    world: World, verb: str, problem: TransientError, want: str
+) -> None:
+    world.server.fault = lambda *_: problem
+    assert world.refusal(verb, "sums") == (1, want)
 
 
 def test_a_deleted_job_is_gone_and_its_artefacts_are_named(world: World) -> None:
@@ -300,6 +349,19 @@ def test_the_report_has_the_figures_of_every_arm_and_the_places(world: World) ->
             "weights: s3://bucket/store/p/models",
         ],
     )
+
+
+def test_a_rule_that_held_for_no_student_is_told(world: World) -> None:
+    message = "evaluation.promoteIf held for no student"
+    conditions = finished(succeeded=True)
+    conditions.append(make_condition(ConditionType.PROMOTED, FALSE, "RuleNotHeld", message))
+    results = {"checkpointUri": "s3://b/models", "reportUri": "s3://b/report.html"}
+    world.apply(status={"conditions": conditions, "results": results})
+    assert lines_of(world.run("report", "sums")) == [
+        f"nothing is promoted: {message}",
+        "report:  s3://b/report.html",
+        "weights: s3://b/models",
+    ]
 
 
 @pytest.mark.parametrize("verb", VERBS)

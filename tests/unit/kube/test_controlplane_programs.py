@@ -93,7 +93,7 @@ def test_two_who_want_the_programs_build_them_once(tmp_path: Path) -> None:
 def test_a_build_that_fails_is_no_skip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_go(tmp_path, then="echo no such module >&2; exit 1")
     with pytest.raises(
-        BuildFailedError, match="^building kube-apiserver failed:\nno such module\n$"
+        BuildFailedError, match=r"^building kube-apiserver failed:\nno such module\n$"
     ):
         find_binaries()
     assert build.main() == 1
