@@ -33,8 +33,11 @@ def show_logs(target: ClusterTarget, *, step: str, follow: bool) -> int:
     pods = [] if _ray_address(view) else _submitters(target, stage)
     if not pods:
         raise _elsewhere(target, view, stage)
-    name = pods[-1]["metadata"]["name"]
-    container = pods[-1]["spec"]["containers"][0]["name"]
+    pod = pods[-1]
+    if (pod.get("status") or {}).get("phase") == "Pending":
+        # Of a pod without a node the server gives an empty log.
+        raise _not_begun(target, stage)
+    name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
     pieces = target.api.stream_log(
         namespace=target.namespace, pod=name, container=container, follow=follow
     )

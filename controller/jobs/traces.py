@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from controller.plan.snapshot import Attempt, Failure, FailureKind, RayStatus
 from distillery.progress import StepRecord
-from distillery.status import JobStatus, StageStatus, StepFailures
+from distillery.status import JobStatus, StageStatus, StepFailures, StepState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +77,17 @@ def recall(trace: Trace) -> Attempt:
     update: dict[str, object] = {"evidence": evidence, "before": _before(entry)}
     if entry.end_time is not None:
         update["ended_at"] = entry.end_time.timestamp()
-        update["ray_status"] = RayStatus.FAILED if evidence else RayStatus.SUCCEEDED
+        update["ray_status"] = _recalled_end(entry)
     return attempt.model_copy(update=update)
+
+
+def _recalled_end(entry: StageStatus) -> RayStatus:
+    """How the entry's attempt ended. A step that waits or is skipped though it has not failed was
+    stopped: by a suspension, or for another's failure."""
+    if entry.failure_kind:
+        return RayStatus.FAILED
+    was_stopped = entry.state in (StepState.WAITING, StepState.SKIPPED)
+    return RayStatus.STOPPED if was_stopped else RayStatus.SUCCEEDED
 
 
 def _evidence(entry: StageStatus) -> Failure | None:

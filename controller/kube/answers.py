@@ -35,10 +35,9 @@ _KINDS: dict[int, tuple[type[ApiError], str]] = {
     422: (InvalidError, "Invalid"),
 }
 _UNAUTHORIZED, _TIMED_OUT, _TOO_MANY, _SERVER_ERRORS = 401, 408, 429, 500
-_WAYS_OUT = {
-    403: "give the controller's role this rule",
-    404: "see that the CRD and the namespace are there",
-}
+_FORBIDDEN, _MISSING = 403, 404
+_NO_RULE = " cannot "
+"""What stands in every refusal by RBAC; quotas and admission policies refuse with 403 too."""
 
 
 def fault_of(place: str, status: int, headers: Mapping[str, str], body: bytes) -> DistilleryError:
@@ -68,9 +67,14 @@ def fault_of_status(place: str, status: Json, *, delay_s: float | None = None) -
     kind, reason = _KINDS.get(code, (ApiError, "Refused"))
     if status.get("reason") == "AlreadyExists":
         kind, reason = AlreadyExistsError, "AlreadyExists"
-    way_out = f"; {_WAYS_OUT[code]}" if code in _WAYS_OUT else ""
-    problem = f"is refused, got {code} '{said[:150]}'{way_out}"
+    problem = f"is refused, got {code} '{said[:150]}'{_way_out(code, said)}"
     return kind(word(place, problem), reason=reason, status_code=code)
+
+
+def _way_out(code: int, said: str) -> str:
+    if code == _FORBIDDEN and _NO_RULE in said:
+        return "; let a role allow it"
+    return "; see that the CRD and the namespace are there" if code == _MISSING else ""
 
 
 def unreachable(place: str, error: Exception) -> UnreachableError:

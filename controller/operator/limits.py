@@ -1,18 +1,22 @@
 """How many steps may start now, over all jobs: KubeRay's pace, and a fair share for namespaces.
 
-In memory and rebuilt by itself: what is active is counted in the caches, who waits asks again.
-Knows nothing of what a step is.
+In memory and rebuilt by itself: what is active is counted (``active.py``), who waits asks again and
+stands in a line (``waiting_line.py``). Knows nothing of what a step is.
 """
 
 import threading
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.operator.waiting_line import Standing, WaitingLine
 from controller.runtime.buckets import TokenBucket
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """A job that hasn't asked for so long has no place in the queue any more."""
+MIN_AGAIN_S, MAX_AGAIN_S = 1.0, 30.0
+"""Who waits asks again within these bounds, the later the more stand before it."""
+ENDS_PER_S = 2.0
+"""How fast a full cluster's line is expected to move: KubeRay takes no more RayJobs than that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +31,12 @@ class LaunchLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """``num_starts`` of what was asked for; ``queue`` says in words why not all of it."""
+    """``num_starts`` of what was asked for; ``queue`` says in words why not all of it, and after
+    ``again_s`` it is worth asking again."""
 
     num_starts: int
     queue: str = ""
+    again_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +51,6 @@ class Asking:
     priority: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Waiting:
-    asking: Asking
-    asked_at: float
-
-
 class LaunchLimiter:
     """Grants starts; thread-safe.
 
@@ -61,7 +61,7 @@ class LaunchLimiter:
     def __init__(self, limits: LaunchLimits, *, bucket: TokenBucket) -> None:
         self._limits = limits
         self._bucket = bucket
-        self._waiting: dict[str, _Waiting] = {}
+        self._line = WaitingLine()
         self._lock = threading.Lock()
 
     def ask(self, asking: Asking, *, active: Mapping[str, int], now_s: float) -> Grant:
@@ -71,58 +71,50 @@ class LaunchLimiter:
             active: Namespace to its active steps.
             now_s: Monotonic seconds.
         """
+        standing = Standing(
+            key=asking.key,
+            namespace=asking.namespace,
+            created=asking.created,
+            priority=asking.priority,
+        )
         with self._lock:
-            self._waiting[asking.key] = _Waiting(asking=asking, asked_at=now_s)
-            self._forget_silent(now_s)
-            place = self._place(asking, active)
+            self._line.join(standing, now_s=now_s)
+            self._line.drop_silent(before_s=now_s - PATIENCE_S)
+            most = self._limits.active_steps_per_namespace
+            place = self._line.place(standing, active=active, full=most)
             room = min(
                 self._limits.active_steps - sum(active.values()),
-                self._limits.active_steps_per_namespace - active.get(asking.namespace, 0),
+                most - active.get(asking.namespace, 0),
             )
             if room <= 0:
-                return Grant(num_starts=0, queue=self._full(asking, active, place))
+                return _refusal(place, self._why_full(active), pace=ENDS_PER_S)
+            rate = self._limits.launches_per_second
             if place > room:
-                return Grant(num_starts=0, queue=_queued(place, "older jobs go first"))
+                return _refusal(place, "older jobs go first", pace=rate)
             num_starts = 0
             while num_starts < min(room, asking.num_steps) and self._bucket.try_take():
                 num_starts += 1
             if num_starts == 0:
-                rate = self._limits.launches_per_second
-                return Grant(num_starts=0, queue=_queued(place, f"at most {rate:g} launches/s"))
-            self._waiting.pop(asking.key)
-            return Grant(num_starts=num_starts)
+                return _refusal(place, f"at most {rate:g} launches/s", pace=rate)
+            self._line.leave(asking.key)
+            return Grant(num_starts=num_starts, again_s=MIN_AGAIN_S)
 
     def forget(self, key: str) -> None:
         """Gives up the job's place in the queue."""
         with self._lock:
-            self._waiting.pop(key, None)
+            self._line.leave(key)
 
-    def _forget_silent(self, now_s: float) -> None:
-        for key, waiting in list(self._waiting.items()):
-            if now_s - waiting.asked_at > PATIENCE_S:
-                del self._waiting[key]
-
-    def _place(self, asking: Asking, active: Mapping[str, int]) -> int:
-        """1 for the first. Jobs of namespaces with no room don't stand in anybody's way; among
-        equal priorities the namespace with the fewest active steps goes first."""
-        full = self._limits.active_steps_per_namespace
-        ahead = Counter(
-            _rank(each.asking, active) < _rank(asking, active)
-            for each in self._waiting.values()
-            if active.get(each.asking.namespace, 0) < full
-        )
-        return 1 + ahead[True]
-
-    def _full(self, asking: Asking, active: Mapping[str, int], place: int) -> str:
+    def _why_full(self, active: Mapping[str, int]) -> str:
         if sum(active.values()) >= self._limits.active_steps:
-            return _queued(place, f"{self._limits.active_steps} steps are active, the limit")
+            return f"{self._limits.active_steps} steps are active, the limit"
         most = self._limits.active_steps_per_namespace
-        return _queued(place, f"{most} steps of this namespace are active, the limit")
+        return f"{most} steps of this namespace are active, the limit"
 
 
-def _rank(asking: Asking, active: Mapping[str, int]) -> tuple[int, int, str, str]:
-    return (-asking.priority, active.get(asking.namespace, 0), asking.created, asking.key)
-
-
-def _queued(place: int, why: str) -> str:
-    return f"waits to start, place {place} in the queue: {why}"
+def _refusal(place: int, why: str, *, pace: float) -> Grant:
+    """Not now. The line moves by ``pace`` jobs in a second."""
+    return Grant(
+        num_starts=0,
+        queue=f"waits to start, place {place} in the queue: {why}",
+        again_s=min(MAX_AGAIN_S, max(MIN_AGAIN_S, place / pace)),
+    )

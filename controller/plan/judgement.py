@@ -224,16 +224,20 @@ def _skip_unreachable(steps: dict[str, Judged], snapshot: Snapshot) -> dict[str,
     spec = snapshot.job.spec
     failed = [each for each in steps.values() if each.state == StepState.FAILED]
     fast = bool(failed) and spec.failure_policy == FailurePolicy.FAIL_FAST
+    # Where one failed by itself, those that were stopped were stopped for its sake.
+    causes = [each for each in failed if each.reason != Reason.STOPPED_FROM_OUTSIDE] or failed
     judged = dict(steps)
     for step in steps_of(spec):
-        if judged[step.id].state not in (StepState.WAITING, StepState.BACKING_OFF):
+        is_open = judged[step.id].state in (StepState.WAITING, StepState.BACKING_OFF)
+        is_stopped = fast and judged[step.id] in failed and judged[step.id] not in causes
+        if not (is_open or is_stopped):
             continue
         if fast:
             judged[step.id] = Judged(
                 step=step,
                 state=StepState.SKIPPED,
                 reason=Reason.FAILED_FAST,
-                message=f"{failed[0].step.id} failed and failurePolicy is FailFast",
+                message=f"{causes[0].step.id} failed and failurePolicy is FailFast",
             )
         elif blocker := _blocker(step, judged, snapshot):
             judged[step.id] = Judged(

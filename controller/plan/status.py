@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from controller.plan.judgement import Judged, Judgement, count_failures, failure_of
-from controller.plan.snapshot import Attempt, Cluster, Failure, Snapshot
+from controller.plan.snapshot import Attempt, Cluster, Failure, RayStatus, Snapshot
 from distillery.conditions import STAGE_CONDITIONS, ConditionStatus, ConditionType, Reason
 from distillery.errors import DistilleryError
 from distillery.progress import Progress
@@ -178,8 +178,8 @@ def _stage_status(judged: Judged, snapshot: Snapshot) -> StageStatus:
     # Of a step that hasn't begun in this run, the run before is told: numbers are never reset.
     last = attempts[-1] if attempts else snapshot.last_of_former_runs(judged.step)
     in_cluster = snapshot.cluster is not None
-    failed = [found for each in attempts if (found := _known_failure(each)) is not None]
-    failure = _known_failure(last) if last and in_cluster else None
+    failed = [found for each in attempts if (found := _told_failure(judged, each)) is not None]
+    failure = _told_failure(judged, last) if last and in_cluster else None
     return StageStatus(
         stage=judged.step.stage,
         student=judged.step.student,
@@ -199,9 +199,15 @@ def _stage_status(judged: Judged, snapshot: Snapshot) -> StageStatus:
     )
 
 
-def _known_failure(attempt: Attempt) -> Failure | None:
-    """How the attempt failed, or why it is being stopped; None while all is well."""
-    return attempt.evidence if attempt.is_live else failure_of(attempt)
+def _told_failure(judged: Judged, attempt: Attempt) -> Failure | None:
+    """How the attempt failed, or why it is being stopped; None while all is well, and where it was
+    stopped for no fault of its own: by a suspension, or for another student's failure."""
+    if attempt.is_live:
+        return attempt.evidence
+    was_stopped = attempt.ray_status == RayStatus.STOPPED and attempt.evidence is None
+    if judged.state == StepState.WAITING or (judged.state == StepState.SKIPPED and was_stopped):
+        return None
+    return failure_of(attempt)
 
 
 def _stage_verdict(stages: Sequence[StageStatus]) -> _Verdict:

@@ -27,6 +27,7 @@ from tests.controlplane.commands import (
     etcd_command,
 )
 from tests.controlplane.processes import Program, free_ports, wait_until
+from tests.documents import read_documents
 
 ADMIN, ADMIN_GROUP = "admin", "system:masters"
 MANAGER = "tests"
@@ -37,8 +38,6 @@ CRDS = Resource(
     plural="customresourcedefinitions",
     kind="CustomResourceDefinition",
 )
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The fast one where it is compiled: KubeRay's CRDs are two megabytes."""
 
 
 class ControlPlane:
@@ -55,6 +54,7 @@ class ControlPlane:
         api_server, controllers, etcd, etcd_peer = free_ports(4)
         self.url = f"https://{HOST}:{api_server}"
         self.kubeconfig = self.kubeconfig_for(ADMIN, groups=(ADMIN_GROUP,))
+        self._admin = connect(kubeconfig=str(self.kubeconfig), context=None)[0]
         layout = Layout(
             binaries=binaries,
             folder=folder,
@@ -86,9 +86,8 @@ class ControlPlane:
         self.start_api_server()
         self._controllers.start()
         namespace = self.new_namespace()
-        api = self.admin()
         self._await(
-            lambda: api.fetch(SERVICE_ACCOUNTS, namespace=namespace, name="default") != {},
+            lambda: self._admin.fetch(SERVICE_ACCOUNTS, namespace=namespace, name="default") != {},
             what="default service account",
         )
 
@@ -100,16 +99,15 @@ class ControlPlane:
     def start_api_server(self) -> None:
         """Starts the API server and waits until it is ready."""
         self._api_server.start()
-        api = self.admin()
-        self._await(lambda: api.fetch_text("/readyz") == "ok", what="/readyz")
+        self._await(lambda: self._admin.fetch_text("/readyz") == "ok", what="/readyz")
 
     def stop_api_server(self) -> None:
         """Stops the API server alone: an outage."""
         self._api_server.stop()
 
     def admin(self) -> HttpApi:
-        """The API server, as its administrator."""
-        return connect(kubeconfig=str(self.kubeconfig), context=None)[0]
+        """The API server, as its administrator; one client for all."""
+        return self._admin
 
     def kubeconfig_for(self, user: str, *, groups: Sequence[str] = ()) -> Path:
         """A new kubeconfig of this user, by client certificate."""
@@ -121,19 +119,18 @@ class ControlPlane:
     def new_namespace(self) -> str:
         """Creates a namespace of a name of its own."""
         name = f"test-{secrets.token_hex(4)}"
-        self.admin().create(NAMESPACES, {"metadata": {"name": name}})
+        self._admin.create(NAMESPACES, {"metadata": {"name": name}})
         return name
 
     def apply(self, path: Path) -> None:
         """Applies each object of a YAML file server-side; a CRD is served when this returns."""
-        for body in yaml.load_all(path.read_text("utf-8"), Loader=_LOADER):
-            if body:
-                self.apply_object(body)
+        for body in read_documents(path):
+            self.apply_object(body)
 
     def apply_object(self, body: Json) -> None:
         """Applies one object; a CRD is served when this returns."""
         resource = resource_of(body)
-        self.admin().apply(resource, body, manager=MANAGER)
+        self._admin.apply(resource, body, manager=MANAGER)
         if resource == CRDS:
             self._await(lambda: self._is_served(body), what="CRD served")
 
@@ -150,7 +147,7 @@ class ControlPlane:
 
     def _is_served(self, definition: Json) -> bool:
         """Raises ``NotFoundError`` as long as a version isn't."""
-        spec, api = definition["spec"], self.admin()
+        spec = definition["spec"]
         for version in spec["versions"]:
             if version["served"]:
                 served = Resource(
@@ -159,7 +156,7 @@ class ControlPlane:
                     plural=spec["names"]["plural"],
                     kind=spec["names"]["kind"],
                 )
-                api.list_page(served, limit=1)
+                self._admin.list_page(served, limit=1)
         return True
 
     def _kubeconfig(self, user: str, pair: Pair) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.controllers import Controllers, allow_secret, install
 from tests.controlplane.fixtures import ControlPlane
 from tests.processes import REPOSITORY
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 SAMPLE = REPOSITORY / "manifests" / "samples" / "quickstart.yaml"
 NAMESPACE = "default"

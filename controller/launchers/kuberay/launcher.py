@@ -182,6 +182,8 @@ class KubeRayLauncher:
             attempt = newest.get(step)
             if entry is None or attempt is None or entry.end_time is None:
                 continue
+            if int(child["metadata"]["labels"].get(ATTEMPT, 0)) > entry.attempt:
+                continue  # it has just begun, and is recorded in the next round
             is_newest = attempt.submission_id == child["metadata"]["name"]
             if is_newest and (entry.attempt != attempt.number or entry.failure_kind):
                 continue

@@ -1,12 +1,10 @@
 """DistillationJobs on a real API server: what it takes, and in which words it refuses."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kubernetes.client import CustomObjectsApi
 from kubernetes.client.exceptions import ApiException
 
@@ -86,18 +84,6 @@ class Jobs:
         except ApiException as error:
             return _read_refusal(error)
         return None
-
-
-def read_yaml(path: Path) -> Document:
-    """A file's object, numbers such as ``2e-3`` read as kubectl reads them."""
-
-    class Loader(yaml.SafeLoader):
-        """YAML 1.1, and floats without a point."""
-
-    exponent = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
-    document: Document = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    return document
 
 
 def _read_refusal(error: ApiException) -> Refusal:

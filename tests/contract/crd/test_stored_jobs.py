@@ -24,7 +24,8 @@ from distillery.status import (
 )
 from distillery.steps import Stage
 from tests.builders import make_document
-from tests.contract.crd.subject import Jobs, read_yaml
+from tests.contract.crd.subject import Jobs
+from tests.documents import read_document
 
 pytestmark = pytest.mark.controlplane
 
@@ -95,7 +96,7 @@ def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
 def test_every_sample_is_admitted_and_means_the_same_when_read_back(
     dry_jobs: Jobs, path: Path
 ) -> None:
-    document = read_yaml(path)
+    document = read_document(path)
     stored = dry_jobs.create(document, dry=True)
     assert JobSpec.model_validate(stored["spec"]) == JobSpec.model_validate(document["spec"])
 

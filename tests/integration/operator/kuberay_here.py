@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from controller.kube.api import KubeApi
 from controller.kube.resources import PODS, RAY_JOBS
 from tests.controlplane.fixtures import ControlPlane
 from tests.doubles.kuberay.behaviour import Timing
@@ -27,10 +28,13 @@ from tests.doubles.kuberay.real_operator import find_operator, running_operator,
 from tests.doubles.kuberay.running import running_kuberay
 from tests.doubles.kuberay.scripts import Behave
 
-# KubeRay's patience with a silent head stays longer than the controller's own: that is the case.
 TIMING = replace(
-    Timing().scaled(0.05), status_check_timeout_s=Timing().status_check_timeout_s
+    Timing().scaled(0.05),
+    status_check_timeout_s=Timing().status_check_timeout_s,
+    transition_grace_s=Timing().transition_grace_s,
+    submitter_finished_timeout_s=Timing().submitter_finished_timeout_s,
 )
+"""All is quick but KubeRay's patience, which must outlast the controller's own and a slow machine."""
 _LABELS = ",".join(f"{key}={value}" for key, value in CREATOR.items())
 
 
@@ -97,9 +101,14 @@ class Dashboards:
 
 
 @contextmanager
-def kuberay_running(control_plane: ControlPlane, behave: Behave, *, folder: Path) -> Iterator[None]:
-    """KubeRay works on the control plane, whose CRDs are there, until the end of the block."""
-    api = control_plane.admin()
+def kuberay_running(
+    control_plane: ControlPlane, api: KubeApi, behave: Behave, *, folder: Path
+) -> Iterator[None]:
+    """KubeRay works on the control plane, whose CRDs are there, until the end of the block.
+
+    Args:
+        api: For the doubles.
+    """
     binary = find_operator()
     if binary is None:
         double = KubeRayDouble(api, behave=behave, timing=TIMING, has_job_controller=True)

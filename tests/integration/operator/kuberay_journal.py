@@ -11,14 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from controller.kube.api import Json, KubeApi, Page
-from controller.kube.resources import DISTILLATION_JOBS, PODS, RAY_CLUSTERS, RAY_JOBS, Resource
+from controller.kube.resources import (
+    DISTILLATION_JOBS,
+    PODS,
+    RAY_CLUSTERS,
+    RAY_JOBS,
+    SECRETS,
+    Resource,
+)
 from controller.runtime.cache import Cache
 from controller.runtime.clock import SystemClock
 from controller.runtime.informer import Informer
 from controller.runtime.listing import Watched
-from tests.doubles.api_kinds import SERVICES
+from tests.doubles.api_kinds import BATCH_JOBS, SERVICES
+from tests.integration.operator.kuberay_mirror import Mirror
 
-KINDS = (DISTILLATION_JOBS, RAY_JOBS, RAY_CLUSTERS, PODS, SERVICES)
+KINDS = (DISTILLATION_JOBS, RAY_JOBS, RAY_CLUSTERS, PODS, SERVICES, BATCH_JOBS, SECRETS)
 CATCH_UP_S = 30.0
 
 
@@ -95,7 +103,9 @@ class Journal:
         for each in self._copy():
             if each.kind == resource.kind and each.raw["metadata"]["namespace"] == namespace:
                 last[each.uid] = each
-        listed = {raw["metadata"]["uid"]: int(raw["metadata"]["resourceVersion"]) for raw in page.items}
+        listed = {
+            raw["metadata"]["uid"]: int(raw["metadata"]["resourceVersion"]) for raw in page.items
+        }
         listed_at = int(page.resource_version)
         return all(uid in last and last[uid].version >= at for uid, at in listed.items()) and all(
             each.is_gone or uid in listed or each.version > listed_at for uid, each in last.items()
@@ -111,9 +121,11 @@ def first_of_each(entries: Iterable[Entry]) -> list[Entry]:
 
 
 @contextmanager
-def keeping_journal(api: KubeApi) -> Iterator[Journal]:
-    """Writes down what happens until the end of the block."""
+def keeping_journal(api: KubeApi, mirror: Mirror) -> Iterator[Journal]:
+    """Writes down what happens until the end of the block, and fills the mirror."""
     journal = Journal(api)
+    for informer in journal.informers:
+        informer.add_handler(mirror.handler(informer.watched.resource))
     for informer in journal.informers:
         informer.start()
     try:

@@ -124,9 +124,7 @@ def _stopped(stories: Stories) -> Iterator[Story]:
     yield world.apply("again", namespace=shared, acts=curate)
     yield world.apply("forgotten", namespace=shared, acts=curate)
     yield world.apply("fixed", namespace=shared, acts={"prepare/1": hangs()})
-    yield world.apply(
-        "childless", namespace=shared, finished=LATER, acts={"prepare/1": hangs()}
-    )
+    yield world.apply("childless", namespace=shared, finished=LATER, acts={"prepare/1": hangs()})
 
 
 def _failing(stories: Stories) -> Iterator[Story]:

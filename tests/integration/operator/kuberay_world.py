@@ -32,6 +32,7 @@ from tests.integration.operator.kuberay_journal import (
     keeping_journal,
 )
 from tests.integration.operator.kuberay_listing import Everything
+from tests.integration.operator.kuberay_mirror import Mirror
 from tests.unit.kuberay.kuberay_schemas import crd_folder
 
 DEADLINE_S = 240.0
@@ -50,9 +51,7 @@ class Plot:
 
     def script(self, step: str, attempt: int) -> Script:
         """The script of an attempt."""
-        return self.acts.get(f"{step}/{attempt}") or do_well(
-            self.job, step, finished=self.finished
-        )
+        return self.acts.get(f"{step}/{attempt}") or do_well(self.job, step, finished=self.finished)
 
 
 def do_well(
@@ -136,7 +135,9 @@ class Story:
         found.sort(key=lambda each: str(each["eventTime"]))
         return [(each["type"], each["reason"], each["note"]) for each in found]
 
-    def until(self, holds: Callable[[JobStatus], bool], *, deadline_s: float = DEADLINE_S) -> JobStatus:
+    def until(
+        self, holds: Callable[[JobStatus], bool], *, deadline_s: float = DEADLINE_S
+    ) -> JobStatus:
         """Its status once it holds."""
         found: list[JobStatus] = []
 
@@ -271,8 +272,9 @@ def kuberay_world(installed: ControlPlane, folder: Path) -> Iterator[KubeRayWorl
         return plot.script(labels[STEP], int(labels[ATTEMPT])) if plot else hangs()
 
     with ExitStack() as stack:
-        journal = stack.enter_context(keeping_journal(api))
-        stack.enter_context(kuberay_running(installed, behave, folder=folder))
+        mirror = Mirror(api)
+        journal = stack.enter_context(keeping_journal(api, mirror))
+        stack.enter_context(kuberay_running(installed, mirror, behave, folder=folder))
         world = KubeRayWorld(
             control_plane=installed,
             api=api,

@@ -84,7 +84,14 @@ class World:
             subresource="status",
         )
 
-    def add_pod(self, name: str, *, ray_job: str, log: list[bytes | BaseException]) -> None:
+    def add_pod(
+        self,
+        name: str,
+        *,
+        ray_job: str,
+        log: list[bytes | BaseException],
+        phase: str = "Running",
+    ) -> None:
         """Creates a submitter's pod."""
         labels = {"job-name": ray_job}
         self.server.create(
@@ -93,6 +100,13 @@ class World:
                 "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
                 "spec": {"containers": [{"name": "submitter", "image": "i"}]},
             },
+        )
+        self.server.merge(
+            PODS,
+            namespace=NAMESPACE,
+            name=name,
+            patch={"status": {"phase": phase}},
+            subresource="status",
         )
         self.server.logs[name] = log
 

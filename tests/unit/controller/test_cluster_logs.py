@@ -93,6 +93,8 @@ def test_a_driver_that_has_not_begun_has_no_log_yet(world: World) -> None:
     world.apply(status={"conditions": accepted(), "stages": [RUNNING_TRAIN]})
     want = "train-small: its driver has not begun, there is no log yet; see distillery status sums -n default"
     assert world.refusal("logs", "sums") == (1, want)
+    world.add_pod("unplaced", ray_job="sums-train-small-1", log=[], phase="Pending")
+    assert world.refusal("logs", "sums") == (1, want)
     waits = InvalidError("GET /log: is refused, got 400 'waiting'", reason="Invalid")
     world.add_pod("p", ray_job="sums-train-small-1", log=[waits])
     assert world.refusal("logs", "sums") == (1, want)

@@ -39,7 +39,7 @@ def fetch(api: KubeApi) -> object:
     ("code", "reason", "want", "want_message"),
     [
         (400, "BadRequest", InvalidError, "is refused, got 400 'no'"),
-        (403, "Forbidden", ForbiddenError, "is refused, got 403 'no'; give the controller's role this rule"),
+        (403, "Forbidden", ForbiddenError, "is refused, got 403 'no'"),
         (404, "NotFound", NotFoundError, "is refused, got 404 'no'; see that the CRD and the namespace are there"),
         (405, "MethodNotAllowed", ApiError, "is refused, got 405 'no'"),
         (409, "AlreadyExists", AlreadyExistsError, "is refused, got 409 'no'"),

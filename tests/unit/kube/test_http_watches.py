@@ -102,7 +102,7 @@ def test_an_event_is_told_before_the_next_one_comes(server: ScriptedApi, api: Ht
     ("code", "reason", "want", "want_message"),
     [
         (410, "Expired", GoneError, "is refused, got 410 'too old'"),
-        (403, "Forbidden", ForbiddenError, "is refused, got 403 'too old'; give the controller's role this rule"),
+        (403, "Forbidden", ForbiddenError, "is refused, got 403 'too old'"),
         (429, "TooManyRequests", ThrottledError, "the API server is busy, got 429; tried again in 1 s"),
         (500, "InternalError", UnreachableError, "the API server fails, got 500 too old; tried again"),
     ],
