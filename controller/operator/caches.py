@@ -28,7 +28,7 @@ from controller.runtime.cache import Cache, IndexFunction, by_label, by_owner_ui
 from controller.runtime.clock import Clock
 from controller.runtime.informer import Informer
 from controller.runtime.listing import Watched
-from controller.runtime.owners import Handler
+from controller.runtime.owners import Handler, is_controlled_by
 from controller.runtime.projection import Projection, without_bulk
 from distillery.names import progress_map_name
 
@@ -129,6 +129,12 @@ class Caches:
         """The kinds whose CRD isn't installed."""
         return sorted({each.watched.resource.kind for each in self.informers if each.is_missing})
 
+    def add_job_handler(self, handler: Handler) -> None:
+        """Tells ``handler`` of every change of a DistillationJob. Only before informers start."""
+        for informer in self.informers:
+            if informer.watched.resource == DISTILLATION_JOBS:
+                informer.add_handler(handler)
+
     def find_job(self, key: str) -> Json | None:
         """The DistillationJob ``<namespace>/<name>``."""
         return self._cache(key.partition("/")[0], DISTILLATION_JOBS).get(key)
@@ -172,9 +178,10 @@ class Caches:
         return self._set(namespace).gone_pods.find(namespace=namespace, owner=ray_job)
 
     def progress_map(self, view: JobView) -> Json | None:
-        """The ConfigMap the job's steps report to."""
+        """The ConfigMap the job's steps report to; not one of a former job of the same name."""
         key = f"{view.namespace}/{progress_map_name(view.name)}"
-        return self._cache(view.namespace, CONFIG_MAPS).get(key)
+        found = self._cache(view.namespace, CONFIG_MAPS).get(key)
+        return found if found is not None and is_controlled_by(found, view.uid) else None
 
     def _cache(self, namespace: str, resource: Resource) -> Cache:
         return self._set(namespace).caches[resource.plural]

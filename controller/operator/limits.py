@@ -40,15 +40,10 @@ class Grant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
-    """A job that wants to start ``num_steps``. The higher ``priority`` goes first, then the older
-    ``created`` (a timestamp that sorts)."""
+class Asking(Standing):
+    """A job that wants to start ``num_steps``."""
 
-    key: str
-    namespace: str
     num_steps: int
-    created: str
-    priority: int = 0
 
 
 class LaunchLimiter:
@@ -71,17 +66,11 @@ class LaunchLimiter:
             active: Namespace to its active steps.
             now_s: Monotonic seconds.
         """
-        standing = Standing(
-            key=asking.key,
-            namespace=asking.namespace,
-            created=asking.created,
-            priority=asking.priority,
-        )
         with self._lock:
-            self._line.join(standing, now_s=now_s)
+            self._line.join(asking, now_s=now_s)
             self._line.drop_silent(before_s=now_s - PATIENCE_S)
             most = self._limits.active_steps_per_namespace
-            place = self._line.place(standing, active=active, full=most)
+            place = self._line.place(asking, active=active, full=most)
             room = min(
                 self._limits.active_steps - sum(active.values()),
                 most - active.get(asking.namespace, 0),

@@ -12,14 +12,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from controller.jobs.views import JobView
+from controller.kube.api import Json
 from controller.runtime.queue import QueueStats
 from controller.runtime.workers import Result
 from distillery.conditions import ConditionStatus, ConditionType
+from distillery.progress import Progress
 from distillery.status import StageStatus, StepState
+from distillery.steps import Stage, Step
 
 CONTROLLER = "distillationjob"
 LEASE = "distillery-controller"
+_UNIT = Progress.model_fields["unit"].default
 _LATENCY_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -131,10 +134,14 @@ class ControllerMetrics:
 
 
 class JobsCollector(Collector):
-    """Jobs by state, and how far the running steps are, out of the caches."""
+    """Jobs by state, and how far the running steps are, out of the caches.
 
-    def __init__(self, views: Callable[[], Iterable[JobView]]) -> None:
-        self._views = views
+    Statuses are read as they lie there: reading thousands of jobs whole would stop the workers for
+    seconds at each scrape.
+    """
+
+    def __init__(self, jobs: Callable[[], Iterable[Json]]) -> None:
+        self._jobs = jobs
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """See ``prometheus_client``'s ``Collector``."""
@@ -151,17 +158,16 @@ class JobsCollector(Collector):
         )
         speed = GaugeMetricFamily("distillery_step_tokens_per_second", "Speed", labels=labels)
         counts: Counts[str] = Counts()
-        for view in self._views():
-            counts[job_state(view)] += 1
-            for stage in view.status.stages:
-                if stage.state != StepState.RUNNING or stage.progress is None:
-                    continue
-                names = [view.namespace, view.name, stage.step]
-                progress = stage.progress
-                rows.add_metric([*names, progress.unit], progress.done)
-                total.add_metric([*names, progress.unit], progress.total)
-                rejected.add_metric([*names, progress.unit], progress.rejected)
-                speed.add_metric(names, progress.tokens_per_second)
+        for job in self._jobs():
+            counts[job_state(job)] += 1
+            metadata = job["metadata"]
+            for step, progress in _running_steps(job):
+                names = [metadata["namespace"], metadata["name"], step]
+                unit = progress.get("unit", _UNIT)
+                rows.add_metric([*names, unit], progress.get("done", 0))
+                total.add_metric([*names, unit], progress.get("total", 0))
+                rejected.add_metric([*names, unit], progress.get("rejected", 0))
+                speed.add_metric(names, progress.get("tokensPerSecond", 0.0))
         for state in JOB_STATES:
             jobs.add_metric([state], counts[state])
         yield from (jobs, rows, total, rejected, speed)
@@ -170,20 +176,30 @@ class JobsCollector(Collector):
 JOB_STATES = ("new", "refused", "waiting", "running", "suspended", "succeeded", "failed")
 
 
-def job_state(view: JobView) -> str:
-    """The job's state in a word, one of ``JOB_STATES``."""
-    status = view.status
-    if not status.conditions:
+def job_state(job: Json) -> str:
+    """The state of a DistillationJob in a word, one of ``JOB_STATES``."""
+    status = job.get("status") or {}
+    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
+    if not conditions:
         return "new"
-    accepted = status.condition(ConditionType.ACCEPTED)
-    if accepted is not None and accepted.status == ConditionStatus.FALSE:
+    if conditions.get(ConditionType.ACCEPTED) == ConditionStatus.FALSE:
         return "refused"
-    if status.is_true(ConditionType.FINISHED):
-        return "succeeded" if status.is_true(ConditionType.SUCCEEDED) else "failed"
-    if view.job is not None and view.job.spec.suspend:
+    if conditions.get(ConditionType.FINISHED) == ConditionStatus.TRUE:
+        has_succeeded = conditions.get(ConditionType.SUCCEEDED) == ConditionStatus.TRUE
+        return "succeeded" if has_succeeded else "failed"
+    if job["spec"].get("suspend"):
         return "suspended"
-    is_running = any(stage.state == StepState.RUNNING for stage in status.stages)
+    stages = status.get("stages") or ()
+    is_running = any(each["state"] == StepState.RUNNING for each in stages)
     return "running" if is_running else "waiting"
+
+
+def _running_steps(job: Json) -> Iterator[tuple[str, Json]]:
+    """Step and progress of what runs and has said something."""
+    for stage in (job.get("status") or {}).get("stages") or ():
+        if stage["state"] == StepState.RUNNING and "progress" in stage:
+            step = Step(stage=Stage(stage["stage"]), student=stage.get("student", ""))
+            yield step.id, stage["progress"]
 
 
 def _queue_metric(kind: Any, name: str, text: str, registry: CollectorRegistry) -> Any:

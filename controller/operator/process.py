@@ -8,26 +8,29 @@ fence of ``controller.runtime.fencing``.
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from controller.jobs.traces import read_records
-from controller.jobs.views import JobView, read_job
+from controller.jobs.views import JobView
 from controller.kube.api import KubeApi
 from controller.kube.resources import DISTILLATION_JOBS
 from controller.launchers.base import Launcher
 from controller.launchers.kuberay.launcher import KubeRayLauncher
 from controller.launchers.ray_address import RayAddressLauncher
 from controller.launchers.ray_poller import RayPoller
+from controller.operator.active import ActiveSteps
 from controller.operator.caches import Caches
 from controller.operator.health import HealthServer
 from controller.operator.limits import LaunchLimiter, LaunchLimits
 from controller.operator.metrics import ControllerMetrics, JobsCollector
 from controller.operator.reconciler import Reconciler, Surroundings
-from controller.operator.recording import PROGRESS_WRITES_PER_S, StatusRecorder
+from controller.operator.recording import (
+    PLACE_WRITES_PER_S,
+    PROGRESS_WRITES_PER_S,
+    StatusRecorder,
+)
 from controller.operator.schema import SchemaWatch
 from controller.operator.settings import Settings
 from controller.runtime.buckets import TokenBucket
@@ -40,7 +43,7 @@ from controller.runtime.queue import WorkQueue
 from controller.runtime.recorder import EventRecorder
 from controller.runtime.workers import Workers
 from distillery.spec.job import DistillationJob
-from distillery.status import RuntimeStatus, StageStatus, StepState
+from distillery.status import RuntimeStatus, StageStatus
 from distillery.steps import Stage
 
 _LOG = logging.getLogger(__name__)
@@ -92,7 +95,9 @@ class ControllerProcess:
             api, namespaces=settings.watch_namespaces, wake=self._queue.add, clock=self._clock
         )
         self._schema = SchemaWatch(api)
-        self._registry.register(JobsCollector(self._views))
+        self._active = ActiveSteps()
+        self._caches.add_job_handler(self._active.handle)
+        self._registry.register(JobsCollector(self._caches.jobs))
         self._elector = Elector(
             api,
             candidacy=Candidacy(
@@ -195,21 +200,15 @@ class ControllerProcess:
             launcher_for=self._launcher_for,
             recorder=StatusRecorder(
                 api,
-                progress_bucket=TokenBucket(
-                    rate_per_s=PROGRESS_WRITES_PER_S,
-                    burst=int(PROGRESS_WRITES_PER_S),
-                    clock=self._clock.now,
-                ),
+                progress_bucket=self._bucket(PROGRESS_WRITES_PER_S),
+                place_bucket=self._bucket(PLACE_WRITES_PER_S),
             ),
             limiter=LaunchLimiter(
                 LaunchLimits(**limits.model_dump()),
-                bucket=TokenBucket(
-                    rate_per_s=limits.launches_per_second,
-                    burst=max(1, int(limits.launches_per_second)),
-                    clock=self._clock.now,
-                ),
+                bucket=self._bucket(limits.launches_per_second),
             ),
-            count_active=self._count_active,
+            count_active=self._active.by_namespace,
+            expect=self._active.expect,
             announce=self._announce,
             attempt_ended=self._count_attempt,
             forget=self._forget_job,
@@ -221,6 +220,11 @@ class ControllerProcess:
             wall=time.time,
             monotonic=self._clock.now,
         )
+
+    def _bucket(self, rate_per_s: float) -> TokenBucket:
+        """A bucket that holds a second's tokens."""
+        burst = max(1, int(rate_per_s))
+        return TokenBucket(rate_per_s=rate_per_s, burst=burst, clock=self._clock.now)
 
     def _launcher_for(self, job: DistillationJob) -> Launcher:
         kuberay, external = self._launchers
@@ -245,19 +249,6 @@ class ControllerProcess:
     def _count_attempt(self, view: JobView, stage: StageStatus) -> None:
         gpus = gpus_of(view.job, stage.stage, stage.student) if view.job is not None else 0
         self._metrics.attempt_ended(stage, gpus=gpus)
-
-    def _views(self) -> Iterator[JobView]:
-        return (read_job(raw) for raw in self._caches.jobs())
-
-    def _count_active(self) -> Mapping[str, int]:
-        """Running steps by namespace, out of the statuses."""
-        counts: Counter[str] = Counter()
-        for raw in self._caches.jobs():
-            stages = (raw.get("status") or {}).get("stages") or ()
-            counts[raw["metadata"]["namespace"]] += sum(
-                stage.get("state") == StepState.RUNNING for stage in stages
-            )
-        return counts
 
     def _is_sick(self) -> str:
         return ""

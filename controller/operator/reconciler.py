@@ -6,6 +6,7 @@ twice. No decision is made here: see ``controller.plan``.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,7 +31,6 @@ from distillery.step_configs import Place
 
 _LOG = logging.getLogger(__name__)
 
-PROGRESS_DELAY_S = 1.0
 TROUBLE_DELAY_S = 30.0
 DONE_LOOK_S = 60.0
 
@@ -40,9 +40,9 @@ Announce = Callable[[JobView, str, str, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a reconciler works with. ``count_active``: active steps by namespace. ``forget``: the
-    job of that uid is gone. ``wall``: seconds
-    since the epoch; ``monotonic``: for waiting."""
+    """What a reconciler works with. ``count_active``: active steps by namespace. ``expect``: the
+    job of that key has so many steps that live or are about to. ``forget``: the job of that uid is
+    gone. ``wall``: seconds since the epoch; ``monotonic``: for waiting."""
 
     api: KubeApi
     find_job: Callable[[str], Json | None]
@@ -56,6 +56,7 @@ class Surroundings:
     defaults: RuntimeStatus
     wall: Callable[[], float]
     monotonic: Callable[[], float]
+    expect: Callable[[str, int], None] = lambda key, num_steps: None
 
 
 class Reconciler:
@@ -65,6 +66,7 @@ class Reconciler:
         self._with = surroundings
         self._uids: dict[str, str] = {}
         self._troubles: dict[str, Trouble] = {}
+        self._asking = threading.Lock()
 
     def reconcile(self, key: str) -> float | None:
         """Makes one round for the job ``<namespace>/<name>``.
@@ -97,6 +99,7 @@ class Reconciler:
         now = self._with.wall()
         runtime = current_runtime(view, job, self._with.defaults)
         attempts = launcher.observe(view, now=now)
+        self._with.expect(view.key, sum(each.is_live for each in attempts))
         if is_over_for_good(view, runtime):
             launcher.tidy(view, attempts, now=now)
             return self._expire(view, job, now)
@@ -115,10 +118,10 @@ class Reconciler:
             ),
         )
         decided = self._decide(view, snapshot, now)
-        written = self._record(view, decided.status)
+        left_s = self._record(view, decided.status)
         acted = self._act(view, launcher, decided, runtime)
         launcher.tidy(view, attempts, now=now)
-        waits = [decided.requeue_after_s, None if written else PROGRESS_DELAY_S, acted]
+        waits = [decided.requeue_after_s, left_s or None, acted]
         return min((wait for wait in waits if wait is not None), default=DONE_LOOK_S)
 
     def _decide(self, view: JobView, snapshot: Snapshot, now: float) -> Plan:
@@ -128,19 +131,28 @@ class Reconciler:
         if not wanted or snapshot.cluster is None:
             self._with.limiter.forget(view.key)
             return decided
-        grant = self._ask(view, wanted)
+        num_live = len(snapshot.live)
+        grant = self._ask(view, wanted, num_live)
         if grant.num_starts >= wanted:
             return decided
         cluster = replace(snapshot.cluster, max_starts=grant.num_starts, queue=grant.queue)
-        return plan(replace(snapshot, cluster=cluster), now)
+        decided = plan(replace(snapshot, cluster=cluster), now)
+        wait_s = grant.again_s
+        if num_live and decided.requeue_after_s is not None:
+            wait_s = min(wait_s, decided.requeue_after_s)
+        return replace(decided, requeue_after_s=wait_s)
 
-    def _ask(self, view: JobView, wanted: int) -> Grant:
+    def _ask(self, view: JobView, wanted: int, num_live: int) -> Grant:
         asking = Asking(
             key=view.key, namespace=view.namespace, num_steps=wanted, created=view.created
         )
-        return self._with.limiter.ask(
-            asking, active=self._with.count_active(), now_s=self._with.monotonic()
-        )
+        # What one job is granted counts before the next one asks.
+        with self._asking:
+            grant = self._with.limiter.ask(
+                asking, active=self._with.count_active(), now_s=self._with.monotonic()
+            )
+            self._with.expect(view.key, num_live + grant.num_starts)
+        return grant
 
     def _act(
         self, view: JobView, launcher: Launcher, decided: Plan, runtime: RuntimeStatus
@@ -164,13 +176,14 @@ class Reconciler:
             return 0.0 if trouble != before else TROUBLE_DELAY_S
         return 0.0 if before is not None else None
 
-    def _record(self, view: JobView, status: JobStatus) -> bool:
-        written = self._with.recorder.record(view, status)
-        if written:
+    def _record(self, view: JobView, status: JobStatus) -> float:
+        """Seconds until the rest of it may be written; 0: nothing is left."""
+        left_s = self._with.recorder.record(view, status)
+        if not left_s:
             announce_changes(view, status, self._with.announce)
             for stage in newly_ended(view.status, status):
                 self._with.attempt_ended(view, stage)
-        return written
+        return left_s
 
     def _reject(self, view: JobView, reason: str) -> float | None:
         lines = [str(problem) for problem in view.problems]
@@ -236,6 +249,8 @@ class Reconciler:
 
     def _forget(self, key: str) -> None:
         self._with.limiter.forget(key)
+        self._with.expect(key, 0)
+        self._with.recorder.forget(key)
         self._troubles.pop(key, None)
         if (uid := self._uids.pop(key, None)) is not None:
             self._with.forget(uid)

@@ -41,7 +41,7 @@ class WaitingLine:
     def join(self, standing: Standing, *, now_s: float) -> None:
         """Takes the job in, or notes that it still waits."""
         _, known = self._asked.get(standing.key, (0.0, None))
-        if known != standing:
+        if known is None or known.rank != standing.rank:
             self.leave(standing.key)
             insort(self._lines.setdefault(standing.namespace, []), standing.rank)
         self._asked[standing.key] = (now_s, standing)

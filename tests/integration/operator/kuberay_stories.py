@@ -53,9 +53,9 @@ class Stories:
     def __getitem__(self, name: str) -> Story:
         return self.named[name]
 
-    def is_bare(self, namespace: str) -> bool:
-        """Whether nothing is left of all that was in it."""
-        return self.world.everything.within(namespace) <= self.bare
+    def left_in(self, namespace: str) -> set[str]:
+        """``<kind>/<name>`` of all that tests have brought into a namespace."""
+        return self.world.everything.within(namespace) - self.bare
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 from controller.kube.api import Json
 from controller.kube.faults import ConflictError, NotFoundError
 from controller.kube.http import HttpApi
-from controller.kube.resources import DISTILLATION_JOBS, EVENTS, RAY_JOBS
+from controller.kube.resources import DISTILLATION_JOBS, EVENTS, PODS, RAY_JOBS, Resource
 from controller.launchers.kuberay.labels import ATTEMPT, JOB, STEP
 from distillery.spec.job import DistillationJob
 from distillery.status import JobStatus, StageStatus
@@ -24,6 +24,7 @@ from tests.builders import make_document
 from tests.controllers import Controllers
 from tests.controlplane.fixtures import ControlPlane
 from tests.doubles.kuberay.behaviour import Behaviour, Said, Script, hangs
+from tests.doubles.kuberay.objects import NODE_TYPE_LABEL
 from tests.integration.operator.kuberay_here import kuberay_running
 from tests.integration.operator.kuberay_journal import (
     Entry,
@@ -95,7 +96,7 @@ class Story:
             for each in entries
         ]
 
-    def entries_of(self, resource: Any, *, step: str = "", attempt: int = 0) -> list[Entry]:
+    def entries_of(self, resource: Resource, *, step: str = "", attempt: int = 0) -> list[Entry]:
         """What has happened to its objects of a kind, of a step or of all."""
 
         def is_own(raw: Json) -> bool:
@@ -110,10 +111,21 @@ class Story:
 
         return self.world.journal.of(resource, self.namespace, has=is_own)
 
-    def made(self, resource: Any, *, step: str = "", attempt: int = 0) -> list[Json]:
+    def made(self, resource: Resource, *, step: str = "", attempt: int = 0) -> list[Json]:
         """Its objects of a kind that were ever made, as they were made."""
         entries = self.entries_of(resource, step=step, attempt=attempt)
         return [each.raw for each in first_of_each(entries)]
+
+    def nodes(self, step: str, node_type: str) -> list[Json]:
+        """The head or worker pods that a step ever had, as they were made."""
+        pods = self.made(PODS, step=step)
+        return [pod for pod in pods if pod["metadata"]["labels"].get(NODE_TYPE_LABEL) == node_type]
+
+    def last_of_nodes(self, step: str, *, attempt: int = 1) -> list[Entry]:
+        """Of each head and worker pod of an attempt its last entry."""
+        entries = self.entries_of(PODS, step=step, attempt=attempt)
+        last = {each.uid: each for each in entries}
+        return [each for each in last.values() if NODE_TYPE_LABEL in each.raw["metadata"]["labels"]]
 
     def launched(self) -> list[str]:
         """``<step>/<attempt>`` of all RayJobs that were ever made, in their order."""
@@ -156,6 +168,13 @@ class Story:
                 and stage_of(status, step).attempt == attempt
             )
         )
+
+    def go_on_with(
+        self, *, finished: tuple[str, ...] = (), acts: Mapping[str, Script] | None = None
+    ) -> None:
+        """Another plot from now on."""
+        plots, key = self.world.plots, (self.namespace, self.name)
+        plots[key] = Plot(job=plots[key].job, finished=finished, acts=acts or {})
 
     def change(self, spec: Mapping[str, Any]) -> None:
         """Edits it, as ``kubectl patch`` does."""
@@ -287,10 +306,11 @@ def kuberay_world(installed: ControlPlane, folder: Path) -> Iterator[KubeRayWorl
         finally:
             for each in world.replicas:
                 each.stop()
+            _sweep(api)
 
 
 def _sweep(api: HttpApi) -> None:
-    """Removes the jobs and RayJobs that other tests of the session left."""
+    """Removes all jobs and RayJobs of the session's tests so far."""
     for resource in (DISTILLATION_JOBS, RAY_JOBS):
         for raw in api.list_page(resource).items:
             metadata = raw["metadata"]

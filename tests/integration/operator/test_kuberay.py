@@ -1,45 +1,478 @@
 """The controller's process, a real API server, KubeRay's true CRDs and KubeRay: whole lives of jobs.
 
-All jobs are begun together (``kuberay_stories.py``); each test looks at one when it is so far.
+All jobs are begun together (``kuberay_stories.py``); each test looks at one when it is so far. With
+``KUBERAY_OPERATOR`` it is the real operator, else the double.
 """
 
 from collections.abc import Iterator
 
 import pytest
 
+from controller.kube.faults import InvalidError
+from controller.kube.resources import (
+    CONFIG_MAPS,
+    DISTILLATION_JOBS,
+    PODS,
+    RAY_CLUSTERS,
+    RAY_JOBS,
+)
+from controller.launchers.kuberay.labels import STEP
+from controller.launchers.kuberay.rayjob import NO_SECOND_HEAD
+from distillery.conditions import ConditionStatus, ConditionType
+from distillery.names import child_name
+from distillery.status import JobStatus, StepFailures, StepState
 from tests.controlplane.fixtures import ControlPlane
-from tests.integration.operator.kuberay_stories import Stories, told_stories
-from distillery.conditions import ConditionType
-from controller.kube.resources import *
+from tests.doubles.api_kinds import SERVICES
+from tests.integration.operator.kuberay_stories import (
+    LATER,
+    PROGRESS,
+    STEPS,
+    Stories,
+    told_stories,
+)
+from tests.integration.operator.kuberay_world import Story, attempt_of, stage_of
+from tests.unit.kuberay.all_ray_jobs import SAMPLES, sample_job
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.heavy]
 
 
 @pytest.fixture(scope="module")
-def stories(
-    installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stories]:
+def stories(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories]:
     with told_stories(installed, tmp_path_factory.mktemp("kuberay")) as found:
         yield found
 
 
-def test_look(stories: Stories) -> None:
-    import time, json
-    t=time.monotonic()
-    done=set()
-    while time.monotonic()-t<100:
-        for n,s in stories.named.items():
-            if n in done: continue
-            if not s.is_there(): print(round(time.monotonic()-t,1), n, "gone"); done.add(n); continue
-            st=s.status()
-            if st.is_true(ConditionType.FINISHED) : print(round(time.monotonic()-t,1), n, "finished", st.is_true(ConditionType.SUCCEEDED)); done.add(n)
-        time.sleep(.3)
-    for n,s in stories.named.items():
-        print("=====",n, s.launched())
-        if s.is_there():
-            st=s.status()
-            for x in st.stages: print("  ",x.step,x.state,x.attempt,x.run,x.reason,x.message,x.failures.dump() if x.failures else "", x.dashboard_url)
-            for c in st.conditions: print("      ",c.type,c.status,c.reason,c.message)
-        for e in s.events(): print("      ",e)
-    for r in stories.world.replicas:
-        print("".join(r.tails()))
+def is_over(status: JobStatus) -> bool:
+    return status.is_true(ConditionType.FINISHED)
+
+
+def condition(status: JobStatus, kind: ConditionType) -> tuple[str, str, str]:
+    """Status, reason and message; empty before there is one."""
+    found = status.condition(kind)
+    return (found.status.value, found.reason, found.message) if found else ("", "", "")
+
+
+def until_succeeded(story: Story) -> JobStatus:
+    status = story.until(is_over)
+    assert status.is_true(ConditionType.SUCCEEDED), status.dump()
+    return status
+
+
+def names_of(story: Story, step: str, attempt: int = 1) -> str:
+    """The name its RayJob must have."""
+    uid = story.made(DISTILLATION_JOBS)[-1]["metadata"]["uid"]
+    stage = step.partition("-")[0]
+    return child_name(job=story.name, job_uid=uid, step_id=step, stage=stage, attempt=attempt)
+
+
+def test_a_job_runs_its_steps_as_ray_jobs_to_its_end(stories: Stories) -> None:
+    story = stories["whole"]
+    status = until_succeeded(story)
+    assert story.launched() == [f"{step}/1" for step in STEPS]
+    assert {each.type: (each.status, each.reason) for each in status.conditions} == {
+        ConditionType.ACCEPTED: ("True", "Valid"),
+        ConditionType.ADMITTED: ("True", "Admitted"),
+        ConditionType.PREPARED: ("True", "Done"),
+        ConditionType.GENERATED: ("True", "Done"),
+        ConditionType.CURATED: ("True", "Done"),
+        ConditionType.TRAINED: ("True", "Done"),
+        ConditionType.EVALUATED: ("True", "Done"),
+        ConditionType.PUBLISHED: ("True", "Done"),
+        ConditionType.DEGRADED: ("False", "Healthy"),
+        ConditionType.SUCCEEDED: ("True", "Done"),
+        ConditionType.FINISHED: ("True", "Done"),
+    }
+    assert [(each.step, each.state, each.attempt) for each in status.stages] == [
+        (step, StepState.DONE, 1) for step in STEPS
+    ]
+    assert status.results is not None
+    assert status.results.report_uri == "s3://bucket/store/publish/report.html"
+    assert status.summary is not None
+    found = status.summary
+    assert (found.progress, found.students, found.teacher) == ("100%", "1/1", "teacher")
+
+
+def test_children_carry_the_jobs_names_labels_and_owner(stories: Stories) -> None:
+    story = stories["whole"]
+    until_succeeded(story)
+    uid = story.raw()["metadata"]["uid"]
+    for raw in story.made(RAY_JOBS):
+        step = raw["metadata"]["labels"][STEP]
+        student = {"distillery.dev/student": "small"} if step.endswith("-small") else {}
+        labels = {
+            "distillery.dev/job": "whole",
+            "distillery.dev/step": step,
+            "distillery.dev/stage": step.partition("-")[0],
+            "distillery.dev/attempt": "1",
+            "distillery.dev/run": "1",
+            "distillery.dev/ray-job": names_of(story, step),
+            "app.kubernetes.io/managed-by": "distillery",
+            **student,
+        }
+        assert raw["metadata"]["name"] == names_of(story, step)
+        assert raw["metadata"]["labels"] == labels
+        assert raw["metadata"]["ownerReferences"] == [
+            {
+                "apiVersion": "distillery.dev/v1alpha1",
+                "kind": "DistillationJob",
+                "name": "whole",
+                "uid": uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+        pods = story.made(PODS, step=step)
+        assert pods
+        for pod in pods:
+            assert labels.items() <= pod["metadata"]["labels"].items()
+
+
+def test_kuberay_makes_clusters_pods_and_services_of_what_it_is_given(stories: Stories) -> None:
+    story = stories["whole"]
+    until_succeeded(story)
+    clusters = story.made(RAY_CLUSTERS)
+    assert [attempt_of(each) for each in clusters] == [f"{step}/1" for step in STEPS]
+    services = {
+        each.raw["metadata"]["name"] for each in story.world.journal.of(SERVICES, story.namespace)
+    }
+    for cluster in clusters:
+        assert cluster["metadata"]["annotations"][NO_SECOND_HEAD] == "true"
+        assert f"{cluster['metadata']['name']}-head-svc" in services
+    for step in STEPS:
+        assert f"{names_of(story, step)}-head-svc" in services
+    want = {"train-small": (2, "1"), "generate": (1, "2")}
+    for step in STEPS:
+        num_workers, gpus = want.get(step, (0, ""))
+        workers = story.nodes(step, "worker")
+        (head,) = story.nodes(step, "head")
+        limits = head["spec"]["containers"][0]["resources"]["limits"]
+        assert "nvidia.com/gpu" not in limits
+        assert (limits["cpu"], limits["memory"]) == (("2", "8Gi") if gpus else ("4", "16Gi"))
+        assert len(workers) == num_workers
+        for worker in workers:
+            container = worker["spec"]["containers"][0]
+            assert container["resources"]["limits"]["nvidia.com/gpu"] == gpus
+            assert container["resources"]["requests"] == container["resources"]["limits"]
+
+
+def test_kuberay_refuses_no_ray_job(stories: Stories) -> None:
+    until_succeeded(stories["whole"])
+    seen = [
+        (each.raw.get("status") or {}).get("jobDeploymentStatus")
+        for namespace in (stories.shared, stories.emptied, stories.expiring, stories.tidied)
+        for each in stories.world.journal.of(RAY_JOBS, namespace)
+    ]
+    assert {"Initializing", "Running", "Complete"} <= set(seen)
+    assert "ValidationFailed" not in seen
+
+
+def test_the_status_tells_how_a_step_goes_while_it_runs(stories: Stories) -> None:
+    story = stories["whole"]
+    final = until_succeeded(story)
+    statuses = story.statuses()
+    assert any(stage_of(each, "generate").progress == PROGRESS for each in statuses)
+    lines = [(each.summary.stage, each.summary.progress) for each in statuses if each.summary]
+    assert ("generate", "62%") in lines
+    clusters = {attempt_of(raw): raw["metadata"]["name"] for raw in story.made(RAY_CLUSTERS)}
+    for step in STEPS:
+        told = [stage for each in statuses if (stage := stage_of(each, step)).dashboard_url]
+        host = f"{clusters[f'{step}/1']}-head-svc.{story.namespace}.svc.cluster.local"
+        assert {each.dashboard_url for each in told} == {f"http://{host}:8265"}
+        assert {each.state for each in told} == {StepState.RUNNING}
+    assert {each.dashboard_url for each in final.stages} == {""}
+
+
+def test_events_tell_each_transition(stories: Stories) -> None:
+    story = stories["whole"]
+    until_succeeded(story)
+    want = [("Normal", "Valid", "Accepted is True: Valid")]
+    for step in STEPS:
+        started = f"{step}: attempt 1 started, {names_of(story, step)}"
+        want += [("Normal", "StepStarted", started), ("Normal", "StepDone", f"{step}: Done")]
+    want.append(("Normal", "Done", "Succeeded is True: Done"))
+    story.world.wait(lambda: len(story.events()) >= len(want))
+    assert story.events() == want
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SAMPLES])
+def test_every_sample_is_admitted(stories: Stories, name: str) -> None:
+    story = stories[f"sample-{name}"]
+    job = sample_job(next(path for path in SAMPLES if path.stem == name))
+    if job.spec.runtime.ray_address:
+        story.until(lambda status: status.is_true(ConditionType.ACCEPTED))
+        assert story.launched() == []
+        return
+    until_succeeded(story)
+    assert [raw.partition("/")[0] for raw in story.launched()] == [
+        each.step for each in story.status().stages
+    ]
+
+
+def test_a_suspended_job_loses_its_pods_and_goes_on_with_what_is_finished(
+    stories: Stories,
+) -> None:
+    story = stories["suspended"]
+    story.until_runs("curate")
+    story.change({"suspend": True})
+    status = story.until(lambda status: stage_of(status, "curate").reason == "Suspended")
+    assert stage_of(status, "curate").state == StepState.WAITING
+    assert condition(status, ConditionType.ADMITTED)[:2] == ("False", "Suspended")
+    assert not is_over(status)
+    assert {each.is_gone for each in story.last_of_nodes("curate")} == {True}
+    story.go_on_with(finished=tuple(step for step in LATER if step != "curate"))
+    story.change({"suspend": False})
+    status = until_succeeded(story)
+    assert story.launched() == ["prepare/1", "generate/1", "curate/1", "prepare/2", "curate/2"]
+    assert stage_of(status, "generate").reason == "AlreadyFinished"
+    assert status.runtime is not None
+    assert (status.runtime.run, status.runtime.suspended) == (2, False)
+
+
+def test_a_job_deleted_at_any_moment_leaves_nothing(stories: Stories) -> None:
+    queued = stories["placeless"].until(
+        lambda status: condition(status, ConditionType.ADMITTED)[1] == "Queued"
+    )
+    assert "finds no place" in condition(queued, ConditionType.ADMITTED)[2]
+    stories["training"].until_runs("train-small")
+    stories["failed"].until(is_over)
+    until_succeeded(stories["done"])
+    begun = stories.world.apply("begun", namespace=stories.emptied)
+    for story in (begun, *(stories[name] for name in ("placeless", "training", "failed", "done"))):
+        story.delete()
+    stories.world.wait(
+        lambda: not stories.left_in(stories.emptied),
+        what=lambda: str(stories.left_in(stories.emptied)),
+    )
+
+
+def test_a_job_deleted_and_applied_again_runs_only_what_is_not_finished(stories: Stories) -> None:
+    story = stories["again"]
+    story.until_runs("curate")
+    former = [raw["metadata"]["name"] for raw in story.made(RAY_JOBS)]
+    story.delete()
+    finished = tuple(step for step in LATER if step != "publish")
+    stories.world.apply("again", namespace=stories.shared, finished=finished)
+    status = until_succeeded(story)
+    assert story.launched()[3:] == ["prepare/1", "publish/1"]
+    assert not set(former) & {raw["metadata"]["name"] for raw in story.children()}
+    assert [each.reason for each in status.stages] == ["Done", *["AlreadyFinished"] * 4, "Done"]
+    stories.world.wait(lambda: len(story.children()) == 2)
+
+
+def test_a_failed_step_is_tried_again_once_its_first_cluster_is_gone(stories: Stories) -> None:
+    story = stories["retried"]
+    status = until_succeeded(story)
+    assert story.launched() == ["prepare/1", "prepare/2"]
+    (second,) = story.made(RAY_JOBS, step="prepare", attempt=2)
+    second_at = int(second["metadata"]["resourceVersion"])
+    clusters = [each for each in story.entries_of(RAY_CLUSTERS, attempt=1) if each.is_gone]
+    nodes = story.last_of_nodes("prepare", attempt=1)
+    assert (len(clusters), len(nodes)) == (1, 1)
+    for each in (*clusters, *nodes):
+        assert each.is_gone
+        assert each.version < second_at
+    tried = [stage_of(each, "prepare") for each in story.statuses()]
+    waiting = [each for each in tried if each.state == StepState.BACKING_OFF]
+    assert {(each.attempt, each.reason, each.message) for each in waiting} == {
+        (1, "Broken", "it broke")
+    }
+    assert stage_of(status, "prepare").failures == StepFailures(own=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "want_reason", "want_words", "want_failures"),
+    [
+        (
+            "preempted",
+            "Preempted",
+            "was taken away, got PreemptionByScheduler",
+            StepFailures(own=1, preemptions=1),
+        ),
+        (
+            "out-of-memory",
+            "OutOfMemory",
+            "container ray-head ran out of memory, got a limit of 16Gi",
+            StepFailures(own=1),
+        ),
+        (
+            "head-lost",
+            "HeadLost",
+            "has no live head pod, got Running from KubeRay",
+            StepFailures(own=1),
+        ),
+    ],
+)
+def test_what_was_taken_away_is_told_and_counted_apart(
+    stories: Stories, name: str, want_reason: str, want_words: str, want_failures: StepFailures
+) -> None:
+    story = stories[name]
+    status = until_succeeded(story)
+    first = [each for each in story.statuses() if stage_of(each, "prepare").attempt == 1]
+    told = stage_of(first[-1], "prepare")
+    assert (told.state, told.reason) == (StepState.BACKING_OFF, want_reason)
+    assert want_words in told.message
+    assert stage_of(status, "prepare").failures == want_failures
+
+
+def test_a_ray_job_that_somebody_deletes_is_tried_again(stories: Stories) -> None:
+    story = stories["childless"]
+    story.until_runs("prepare")
+    (child,) = story.children()
+    metadata = child["metadata"]
+    story.world.api.delete(
+        RAY_JOBS, namespace=story.namespace, name=metadata["name"], uid=metadata["uid"]
+    )
+    status = until_succeeded(story)
+    assert story.launched() == ["prepare/1", "prepare/2"]
+    assert stage_of(status, "prepare").failures == StepFailures(own=1)
+    assert "ChildDeleted" in {stage_of(each, "prepare").reason for each in story.statuses()}
+
+
+def test_fail_fast_stops_the_other_student(stories: Stories) -> None:
+    story = stories["fast"]
+    status = story.until(is_over)
+    assert story.launched() == ["prepare/1", "train-bad/1", "train-good/1"]
+    assert any(
+        stage_of(each, step).state == StepState.RUNNING
+        and stage_of(each, "train-bad").state == StepState.RUNNING
+        for each in story.statuses()
+        for step in ("train-good",)
+    )
+    stopped = stage_of(status, "train-good")
+    assert (stopped.state, stopped.reason) == (StepState.SKIPPED, "FailedFast")
+    assert stopped.message == "train-bad failed and failurePolicy is FailFast"
+    assert condition(status, ConditionType.SUCCEEDED) == (
+        "False",
+        "StudentsFailed",
+        "failed students: bad",
+    )
+    assert {each.is_gone for each in story.last_of_nodes("train-good")} == {True}
+    assert [attempt_of(raw) for raw in story.children()] == ["prepare/1", "train-bad/1"]
+
+
+def test_continue_finishes_the_other_student(stories: Stories) -> None:
+    story = stories["patient"]
+    status = story.until(is_over)
+    launched = story.launched()
+    assert launched[0] == "prepare/1"
+    assert sorted(launched[1:3]) == ["train-bad/1", "train-good/1"]
+    assert launched[3:] == ["evaluate-good/1", "publish/1"]
+    assert {each.step: each.state for each in status.stages} == {
+        "prepare": StepState.DONE,
+        "generate": StepState.DONE,
+        "curate": StepState.DONE,
+        "train-bad": StepState.FAILED,
+        "train-good": StepState.DONE,
+        "evaluate-bad": StepState.SKIPPED,
+        "evaluate-good": StepState.DONE,
+        "publish": StepState.DONE,
+    }
+    assert condition(status, ConditionType.SUCCEEDED) == (
+        "False",
+        "StudentsFailed",
+        "failed students: bad",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "want_message"),
+    [
+        (
+            "unfit",
+            "spec.storage.uri: must be s3://, for pods share no disk, got file:///store; or mount "
+            "a shared volume there in spec.runtime.head",
+        ),
+        (
+            "wrong",
+            "spec.dataset.train.maxRows: must be at least 40 for MATH, got 3; take more rows",
+        ),
+    ],
+)
+def test_a_job_that_fails_validation_is_not_accepted_and_has_no_child(
+    stories: Stories, name: str, want_message: str
+) -> None:
+    story = stories[name]
+    status = story.until(
+        lambda status: condition(status, ConditionType.ACCEPTED)[0] == ConditionStatus.FALSE
+    )
+    assert condition(status, ConditionType.ACCEPTED) == ("False", "InvalidSpec", want_message)
+    story.world.wait(lambda: bool(story.events()))
+    note = f"Accepted is False: {want_message}"
+    assert story.events() == [("Warning", "InvalidSpec", note)]
+    assert story.launched() == []
+    assert not [each for each in stories.left_in(stories.shared) if f"/{name}-" in each]
+
+
+def test_a_started_job_keeps_what_it_was_started_with(stories: Stories) -> None:
+    story = stories["fixed"]
+    story.until_runs("prepare")
+    with pytest.raises(InvalidError, match="is fixed once the job has started"):
+        story.change({"task": "NLU_QA"})
+    story.change({"retries": {"maxAttempts": 5}})
+    generation = story.raw()["metadata"]["generation"]
+    status = story.until(lambda status: status.observed_generation == generation)
+    assert stage_of(status, "prepare").state == StepState.RUNNING
+    assert story.launched() == ["prepare/1"]
+
+
+def test_a_job_and_all_it_owns_goes_when_its_time_is_over(stories: Stories) -> None:
+    story = stories["expired"]
+    stories.world.wait(lambda: not story.is_there())
+    assert story.statuses()[-1].is_true(ConditionType.SUCCEEDED)
+    stories.world.wait(lambda: not stories.left_in(stories.expiring))
+
+
+def test_ray_jobs_go_some_time_after_their_end_but_for_the_last_failure(stories: Stories) -> None:
+    story = stories["tidied"]
+    status = story.until(is_over)
+    story.world.wait(lambda: [attempt_of(raw) for raw in story.children()] == ["generate/1"])
+    assert story.launched() == ["prepare/1", "prepare/2", "generate/1"]
+    assert stage_of(status, "prepare").failures == StepFailures(own=1)
+    assert condition(story.status(), ConditionType.SUCCEEDED) == (
+        "False",
+        "Hopeless",
+        "generate: it broke",
+    )
+
+
+def test_an_object_of_somebody_else_is_left_alone_until_it_is_out_of_the_way(
+    stories: Stories,
+) -> None:
+    story = stories["clash"]
+    status = story.until(lambda status: status.is_true(ConditionType.DEGRADED))
+    place = {"namespace": story.namespace, "name": "clash-progress"}
+    assert condition(status, ConditionType.DEGRADED) == (
+        "True",
+        "NameConflict",
+        f"ConfigMap {story.namespace}/clash-progress: is somebody else's, got another owner; "
+        "rename the job, or delete that object",
+    )
+    assert story.launched() == []
+    foreign = story.world.api.fetch(CONFIG_MAPS, **place)
+    assert foreign["data"] == {"mine": "1"}
+    story.world.api.delete(CONFIG_MAPS, **place, uid=foreign["metadata"]["uid"])
+    status = until_succeeded(story)
+    assert story.launched() == ["prepare/1"]
+    assert condition(status, ConditionType.DEGRADED)[:2] == ("False", "Healthy")
+
+
+def test_a_lost_status_is_built_again_from_what_is_there(stories: Stories) -> None:
+    story = stories["forgotten"]
+    before = story.until_runs("curate")
+    raw = story.raw()["status"]
+    story.world.api.merge(
+        DISTILLATION_JOBS,
+        namespace=story.namespace,
+        name=story.name,
+        patch={"status": dict.fromkeys(raw)},
+        subresource="status",
+    )
+
+    def told(status: JobStatus) -> list[tuple[str, StepState, int, str]]:
+        return [(each.step, each.state, each.attempt, each.ray_job_name) for each in status.stages]
+
+    after = story.until(lambda status: told(status) == told(before))
+    assert after.is_true(ConditionType.ACCEPTED)
+    assert {each.type for each in after.conditions} == {each.type for each in before.conditions}
+    assert story.launched() == ["prepare/1", "generate/1", "curate/1"]
+    assert JobStatus() in story.statuses()

@@ -236,6 +236,21 @@ def test_a_failed_job_is_tried_again_by_a_change_that_changes_nothing(world: Wor
     assert world.job()["metadata"]["generation"] > 1
 
 
+def test_the_operator_stops_what_is_suspended_and_goes_on_when_it_is_resumed(world: World) -> None:
+    operator = OperatorWorld(world.server, world.clock)
+    world.apply()
+    operator.settle()
+    for verb, want_state, want_children in (
+        ("suspend", "suspended", []),
+        ("resume", "at prepare", ["2"]),
+    ):
+        assert world.run(verb, "sums").code == 0
+        operator.pass_time(5)
+        assert lines_of(world.run("status", "sums"))[0] == f"default/sums: {want_state}"
+        attempts = [child["metadata"]["labels"][ATTEMPT] for child in operator.children()]
+        assert attempts == want_children
+
+
 def test_the_operator_takes_up_a_failed_job_that_is_resumed(world: World) -> None:
     operator = OperatorWorld(world.server, world.clock)
     kuberay = HandKubeRay(world.server)

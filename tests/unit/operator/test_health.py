@@ -7,19 +7,23 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.jobs.views import JobView, read_job
+from controller.kube.api import Json
 from controller.operator.health import HealthServer
-from controller.operator.metrics import ControllerMetrics, JobsCollector
+from controller.operator.metrics import ControllerMetrics, JobsCollector, job_state
 from controller.runtime.workers import Result
 from tests.builders import make_document
 
 WRONG = {"reason": ""}
 
 
-def make_view(status: dict) -> JobView:
-    document = make_document()
+def make_resource(status: dict, **changes: object) -> Json:
+    document = make_document(**changes)
     document["metadata"] |= {"namespace": "a", "uid": "u", "resourceVersion": "1"}
-    return read_job({**document, "status": status})
+    return {**document, "status": status}
+
+
+def make_conditions(**statuses: str) -> dict:
+    return {"conditions": [{"type": kind, "status": value} for kind, value in statuses.items()]}
 
 
 RUNNING = {
@@ -51,7 +55,7 @@ def server() -> Iterator[HealthServer]:
     metrics.added()
     metrics.depth_changed(3)
     metrics.leads(is_leading=True)
-    registry.register(JobsCollector(lambda: [make_view(RUNNING), make_view({})]))
+    registry.register(JobsCollector(lambda: [make_resource(RUNNING), make_resource({})]))
     server = HealthServer(
         ("127.0.0.1", 0),
         registry=registry,
@@ -97,3 +101,22 @@ def test_metrics_bear_the_names_people_have_dashboards_for(server: HealthServer)
         'distillery_step_tokens_per_second{job="sums",namespace="a",step="generate"} 99.5',
     ):
         assert line in text
+
+
+@pytest.mark.parametrize(
+    ("status", "want_state"),
+    [
+        ({}, "new"),
+        (make_conditions(Accepted="False", Finished="True"), "refused"),
+        (make_conditions(Accepted="True", Finished="True", Succeeded="True"), "succeeded"),
+        (make_conditions(Accepted="True", Finished="True", Succeeded="False"), "failed"),
+        (make_conditions(Accepted="True", Finished="False"), "waiting"),
+        (RUNNING, "running"),
+    ],
+)
+def test_a_jobs_state_is_told_in_a_word(status: dict, want_state: str) -> None:
+    assert job_state(make_resource(status)) == want_state
+
+
+def test_a_job_that_is_to_stand_still_is_suspended() -> None:
+    assert job_state(make_resource(RUNNING, suspend=True)) == "suspended"

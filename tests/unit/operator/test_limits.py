@@ -78,3 +78,20 @@ def test_a_full_namespace_holds_up_no_other() -> None:
     limiter.ask(ask("first", namespace="a"), active={"a": 1}, now_s=0)
     other = ask("other", namespace="b", created="2026-02-02")
     assert limiter.ask(other, active={"a": 1}, now_s=0).num_starts == 1
+
+
+def test_the_further_back_a_job_stands_the_later_it_asks_again() -> None:
+    limiter = make_limiter(VirtualClock(), active_steps=1)
+    waits = [
+        limiter.ask(ask(f"x{number:03}"), active={"a": 1}, now_s=0).again_s for number in range(100)
+    ]
+    assert waits[:4] == [1, 1, 1.5, 2]
+    assert waits[59:] == [30] * 41
+
+
+def test_who_waits_for_the_pace_asks_again_when_its_turn_comes() -> None:
+    limiter = make_limiter(VirtualClock(), launches_per_second=2)
+    for number in range(10):
+        told = limiter.ask(ask(f"x{number}"), active={}, now_s=0)
+    assert told.queue == "waits to start, place 8 in the queue: at most 2 launches/s"
+    assert told.again_s == 4
