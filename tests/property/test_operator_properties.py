@@ -93,6 +93,7 @@ class History:
             case "delete child":
                 if children := self.world.children():
                     metadata = self.rng.choice(children)["metadata"]
+                    self._forget_unrecorded(metadata)
                     self.server.delete(
                         RAY_JOBS,
                         namespace=NAMESPACE,
@@ -103,6 +104,14 @@ class History:
                 self.world.change({"suspend": event == "suspend"})
             case "compact":
                 self.server.compact()
+
+    def _forget_unrecorded(self, metadata: Json) -> None:
+        """A child somebody deletes before the operator has ever told of it leaves no trace: its
+        number, and so its name, may be given again."""
+        step, number = metadata["labels"][STEP], int(metadata["labels"][ATTEMPT])
+        stages = self.world.job().status.stages
+        if not any(each.step == step and each.attempt >= number for each in stages):
+            self.uids.pop(metadata["name"], None)
 
     def _behave(self, ray_job: Json) -> Behaviour:
         labels = ray_job["metadata"]["labels"]

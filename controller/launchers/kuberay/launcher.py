@@ -30,7 +30,7 @@ from controller.launchers.kuberay.sightings import ChildView, Moment, Sightings
 from controller.launchers.stalls import StallTracker, stalled, too_long
 from controller.plan.actions import StartStep
 from controller.plan.snapshot import Attempt, RayStatus
-from distillery.errors import Problem
+from distillery.errors import Problem, TransientError
 from distillery.progress import StepRecord
 from distillery.spec.job import DistillationJob
 from distillery.status import RuntimeStatus, StepFailures
@@ -146,6 +146,13 @@ class KubeRayLauncher:
             config=start.config,
             image=runtime.image,
         )
+        if self._sources.pods(namespace=view.namespace, ray_job=launch.name):
+            raise TransientError(
+                f"RayJob {view.namespace}/{launch.name}: pods of that name are still there, got "
+                "some; made once they are gone, or once it is seen to be there itself",
+                reason="PodsLinger",
+                delay_s=2.0,
+            )
         installation = self._installation.model_copy(update={"ray_version": runtime.ray_version})
         body = build_ray_job(launch, installation)
         before = counts_before(entry_of(view.status, start.step.id), run=runtime.run)

@@ -377,3 +377,29 @@ def test_a_lost_record_begins_a_new_run_and_no_finished_step_again(
     kuberay.succeed(child_of(world, "prepare", attempt=2), finished=("generate",))
     world.pass_time(1)
     assert steps_of(world).count("generate") == 1
+
+
+def test_a_name_is_not_given_again_while_pods_bear_it(
+    world: OperatorWorld, kuberay: HandKubeRay, server: ApiServer
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    child = child_of(world, "prepare")
+    kuberay.add_head(child)
+    metadata = child["metadata"]
+    server.delete(RAY_JOBS, namespace=NAMESPACE, name=metadata["name"], uid=metadata["uid"])
+    status = {"stages": None, "conditions": None, "runtime": None}
+    server.merge(
+        DISTILLATION_JOBS,
+        namespace=NAMESPACE,
+        name="sums",
+        patch={"status": status},
+        subresource="status",
+    )
+    world.start()
+    world.settle()
+    world.pass_time(5)
+    assert world.children() == []
+    server.collect_garbage()
+    world.pass_time(60)
+    assert len(world.children()) == 1
