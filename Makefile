@@ -18,7 +18,7 @@ export DISTILLERY_TEST_DATA ?= $(abspath ../shared/data)
 SEED ?= $(shell date +%s)
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --random-order-seed=$(SEED) --durations=25
 
-.PHONY: help env env-dev env-data quickstart check test test-fast test-heavy test-data e2e generated bench clean
+.PHONY: help env env-dev env-data quickstart check test test-fast test-heavy test-data e2e controlplane generated bench clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,19 +61,22 @@ check: env-dev ## Lint, types, imports, spelling, generated files
 generated: env-dev ## Write the files that are generated from the models
 	$(BIN)/python -m tests.generated_files
 
-test: env-dev ## All tests but those on the public data sets
+controlplane: env-dev ## Build etcd and Kubernetes' API server for the tests, once (minutes, needs Go)
+	$(BIN)/python -m tests.controlplane.build
+
+test: controlplane ## All tests but those on the public data sets
 	$(PYTEST) -m "not data and not e2e"
 
 test-fast: env-dev ## The tests that start no model and no Ray
 	$(PYTEST) -m "not data and not e2e and not heavy and not controlplane"
 
-test-heavy: env-dev ## The tests that start models and Ray alone
+test-heavy: controlplane ## The tests that start models and Ray alone
 	$(PYTEST) -m "(heavy or controlplane) and not data and not e2e"
 
 test-data: env-data ## What reads the public data sets: their quirks, and each task from end to end
 	$(BIN)/python -m pytest --durations=10 -m data
 
-e2e: env-dev ## The quick start on a real API server and a real Ray cluster (10 minutes)
+e2e: controlplane ## The quick start on a real API server and a real Ray cluster (10 minutes)
 	$(BIN)/python -m pytest -m e2e tests/e2e
 
 bench: env-dev ## Measure against the bare libraries (minutes); results are printed
