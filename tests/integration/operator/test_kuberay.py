@@ -35,6 +35,16 @@ from tests.unit.kuberay.all_ray_jobs import SAMPLES, sample_job
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.heavy]
 
+SIZES: dict[str, tuple[str, str, list[str]]] = {
+    "prepare": ("4", "16Gi", []),
+    "generate": ("2", "8Gi", ["2"]),
+    "curate": ("4", "16Gi", []),
+    "train-small": ("2", "8Gi", ["1", "1"]),
+    "evaluate-small": ("4", "17Gi", []),
+    "publish": ("4", "17Gi", []),
+}
+"""CPUs and memory of the head and GPUs of each worker, for the job ``whole``."""
+
 
 @pytest.fixture(scope="module")
 def stories(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories]:
@@ -58,7 +68,7 @@ def until_succeeded(story: Story) -> JobStatus:
     return status
 
 
-def names_of(story: Story, step: str, attempt: int = 1) -> str:
+def name_of(story: Story, step: str, attempt: int = 1) -> str:
     """The name its RayJob must have."""
     uid = story.made(DISTILLATION_JOBS)[-1]["metadata"]["uid"]
     stage = step.partition("-")[0]
@@ -105,11 +115,11 @@ def test_children_carry_the_jobs_names_labels_and_owner(stories: Stories) -> Non
             "distillery.dev/stage": step.partition("-")[0],
             "distillery.dev/attempt": "1",
             "distillery.dev/run": "1",
-            "distillery.dev/ray-job": names_of(story, step),
+            "distillery.dev/ray-job": name_of(story, step),
             "app.kubernetes.io/managed-by": "distillery",
             **student,
         }
-        assert raw["metadata"]["name"] == names_of(story, step)
+        assert raw["metadata"]["name"] == name_of(story, step)
         assert raw["metadata"]["labels"] == labels
         assert raw["metadata"]["ownerReferences"] == [
             {
@@ -139,20 +149,15 @@ def test_kuberay_makes_clusters_pods_and_services_of_what_it_is_given(stories: S
         assert cluster["metadata"]["annotations"][NO_SECOND_HEAD] == "true"
         assert f"{cluster['metadata']['name']}-head-svc" in services
     for step in STEPS:
-        assert f"{names_of(story, step)}-head-svc" in services
-    want = {"train-small": (2, "1"), "generate": (1, "2")}
-    for step in STEPS:
-        num_workers, gpus = want.get(step, (0, ""))
-        workers = story.nodes(step, "worker")
+        assert f"{name_of(story, step)}-head-svc" in services
+    for step, (cpus, memory, workers_gpus) in SIZES.items():
         (head,) = story.nodes(step, "head")
         limits = head["spec"]["containers"][0]["resources"]["limits"]
         assert "nvidia.com/gpu" not in limits
-        assert (limits["cpu"], limits["memory"]) == (("2", "8Gi") if gpus else ("4", "16Gi"))
-        assert len(workers) == num_workers
-        for worker in workers:
-            container = worker["spec"]["containers"][0]
-            assert container["resources"]["limits"]["nvidia.com/gpu"] == gpus
-            assert container["resources"]["requests"] == container["resources"]["limits"]
+        assert (limits["cpu"], limits["memory"]) == (cpus, memory)
+        found = [each["spec"]["containers"][0]["resources"] for each in story.nodes(step, "worker")]
+        assert [each["limits"]["nvidia.com/gpu"] for each in found] == workers_gpus
+        assert [each["requests"] for each in found] == [each["limits"] for each in found]
 
 
 def test_kuberay_refuses_no_ray_job(stories: Stories) -> None:
@@ -187,7 +192,7 @@ def test_events_tell_each_transition(stories: Stories) -> None:
     until_succeeded(story)
     want = [("Normal", "Valid", "Accepted is True: Valid")]
     for step in STEPS:
-        started = f"{step}: attempt 1 started, {names_of(story, step)}"
+        started = f"{step}: attempt 1 started, {name_of(story, step)}"
         want += [("Normal", "StepStarted", started), ("Normal", "StepDone", f"{step}: Done")]
     want.append(("Normal", "Done", "Succeeded is True: Done"))
     story.world.wait(lambda: len(story.events()) >= len(want))
@@ -333,10 +338,9 @@ def test_fail_fast_stops_the_other_student(stories: Stories) -> None:
     status = story.until(is_over)
     assert story.launched() == ["prepare/1", "train-bad/1", "train-good/1"]
     assert any(
-        stage_of(each, step).state == StepState.RUNNING
+        stage_of(each, "train-good").state == StepState.RUNNING
         and stage_of(each, "train-bad").state == StepState.RUNNING
         for each in story.statuses()
-        for step in ("train-good",)
     )
     stopped = stage_of(status, "train-good")
     assert (stopped.state, stopped.reason) == (StepState.SKIPPED, "FailedFast")
