@@ -11,6 +11,7 @@ from controller.jobs.views import JobView, read_job
 from controller.kube.api import Json, KubeApi
 from controller.kube.resources import DISTILLATION_JOBS, RAY_CLUSTERS, RAY_JOBS
 from controller.launchers.kuberay.installation import Installation
+from controller.launchers.kuberay.labels import ATTEMPT, STEP
 from controller.launchers.kuberay.launcher import KubeRayLauncher
 from controller.operator.caches import Caches
 from controller.operator.limits import LaunchLimiter, LaunchLimits
@@ -20,6 +21,7 @@ from controller.runtime.buckets import TokenBucket
 from controller.runtime.queue import WorkQueue
 from controller.runtime.workers import Workers
 from distillery.status import RuntimeStatus
+from tests.builders import make_document
 from tests.doubles.api_server import ApiServer
 from tests.doubles.clock import VirtualClock
 
@@ -133,3 +135,21 @@ class OperatorWorld:
     def clusters(self) -> list[Json]:
         """The RayClusters there are."""
         return self.server.objects(RAY_CLUSTERS, namespace=NAMESPACE)
+
+
+def make_resource(**changes: object) -> Json:
+    """A valid job as a resource, with ``changes`` as in ``make_document``."""
+    document = make_document(storage={"uri": "s3://bucket/store"}, **changes)
+    document["metadata"]["namespace"] = NAMESPACE
+    return document
+
+
+def child_of(world: OperatorWorld, step: str, attempt: int = 1) -> Json:
+    """The RayJob of that attempt of the step."""
+    (found,) = [
+        child
+        for child in world.children()
+        if child["metadata"]["labels"][STEP] == step
+        and child["metadata"]["labels"][ATTEMPT] == str(attempt)
+    ]
+    return found

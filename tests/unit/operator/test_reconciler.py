@@ -1,59 +1,18 @@
 """What the operator makes of a job's life, told by what lies on the API server afterwards."""
 
-import pytest
-
-from controller.kube.api import Json
 from controller.kube.resources import CONFIG_MAPS, DISTILLATION_JOBS, RAY_JOBS, ROLES
 from distillery.conditions import ConditionStatus, ConditionType
 from distillery.progress import Progress
 from distillery.status import StepState
-from tests.builders import make_document
 from tests.doubles.api_server import ApiServer
-from tests.doubles.clock import VirtualClock
 from tests.hand_kuberay import HandKubeRay
-from tests.operator_world import NAMESPACE, OperatorWorld
+from tests.operator_world import NAMESPACE, OperatorWorld, child_of, make_resource
 
 STEPS = ["prepare", "generate", "curate", "train-small", "evaluate-small", "publish"]
 
 
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(start=1_800_000_000.0)
-
-
-@pytest.fixture
-def server(clock: VirtualClock) -> ApiServer:
-    return ApiServer(now_s=clock.now, clock=clock)
-
-
-@pytest.fixture
-def world(server: ApiServer, clock: VirtualClock) -> OperatorWorld:
-    return OperatorWorld(server, clock)
-
-
-@pytest.fixture
-def kuberay(server: ApiServer) -> HandKubeRay:
-    return HandKubeRay(server)
-
-
-def make_resource(**changes: object) -> Json:
-    document = make_document(storage={"uri": "s3://bucket/store"}, **changes)
-    document["metadata"]["namespace"] = NAMESPACE
-    return document
-
-
 def steps_of(world: OperatorWorld) -> list[str]:
     return [child["metadata"]["labels"]["distillery.dev/step"] for child in world.children()]
-
-
-def child_of(world: OperatorWorld, step: str, attempt: int = 1) -> Json:
-    (found,) = [
-        child
-        for child in world.children()
-        if child["metadata"]["labels"]["distillery.dev/step"] == step
-        and child["metadata"]["labels"]["distillery.dev/attempt"] == str(attempt)
-    ]
-    return found
 
 
 def test_a_job_runs_its_steps_one_after_another_to_its_end(

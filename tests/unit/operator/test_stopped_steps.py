@@ -9,45 +9,8 @@ from distillery.status import StepFailures, StepState
 from tests.attempts import make_outcome, make_verdict
 from tests.builders import make_document, make_job
 from tests.doubles.api_server import ApiServer
-from tests.doubles.clock import VirtualClock
 from tests.hand_kuberay import HandKubeRay
-from tests.operator_world import NAMESPACE, OperatorWorld
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(start=1_800_000_000.0)
-
-
-@pytest.fixture
-def server(clock: VirtualClock) -> ApiServer:
-    return ApiServer(now_s=clock.now, clock=clock)
-
-
-@pytest.fixture
-def world(server: ApiServer, clock: VirtualClock) -> OperatorWorld:
-    return OperatorWorld(server, clock)
-
-
-@pytest.fixture
-def kuberay(server: ApiServer) -> HandKubeRay:
-    return HandKubeRay(server)
-
-
-def make_resource(**changes: object) -> Json:
-    document = make_document(storage={"uri": "s3://bucket/store"}, **changes)
-    document["metadata"]["namespace"] = NAMESPACE
-    return document
-
-
-def child_of(world: OperatorWorld, step: str, attempt: int = 1) -> Json:
-    (found,) = [
-        child
-        for child in world.children()
-        if child["metadata"]["labels"]["distillery.dev/step"] == step
-        and child["metadata"]["labels"]["distillery.dev/attempt"] == str(attempt)
-    ]
-    return found
+from tests.operator_world import NAMESPACE, OperatorWorld, child_of, make_resource
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
