@@ -11,6 +11,7 @@ process's alone; requests are what the API server counts of it.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ _START_TIMEOUT_S = 60.0
 
 @dataclass(kw_only=True)
 class Probe:
-    """The controller, looked at from outside. ``most_rss`` is in bytes, ``scrapes`` in seconds."""
+    """The controller, looked at from outside. ``most_rss`` is in bytes."""
 
     process: psutil.Process
     page: str
@@ -154,8 +155,12 @@ def _report(name: str, done: Reading, seconds: float, options: argparse.Namespac
     _write(
         f"{name}: {done.requests} requests, {done.requests / options.jobs:.2f} a job, "
         f"{done.requests / seconds:.1f} a second, {done.refused} refused; of them "
-        + ", ".join(f"{number} {kind}" for kind, number in done.writes.most_common())
+        + ", ".join(
+            f"{number} {kind} of {done.milliseconds[kind] / number:.0f} ms"
+            for kind, number in done.asked.most_common()
+        )
     )
+    _write(f"{name}: load average at its end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 def _mib(num_bytes: int) -> str:

@@ -20,9 +20,14 @@ _WAITS = "workqueue_queue_duration_seconds"
 _DISPATCHED = re.compile(
     r'^apiserver_flowcontrol_dispatched_requests_total\{flow_schema="([^"]*)".*\} (\S+)$', re.M
 )
-_REQUESTS = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.M)
+_REQUESTS = re.compile(r"^(apiserver_request_\w+)\{(.*)\} (\S+)$", re.M)
+_NUMBERS, _SECONDS, _ANSWERS = (
+    "apiserver_request_duration_seconds_count",
+    "apiserver_request_duration_seconds_sum",
+    "apiserver_request_total",
+)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-_OWN_WRITES = (
+_OWN_REQUESTS = (
     ("PATCH", "distillationjobs/status"),
     ("POST", "rayjobs"),
     ("POST", "configmaps"),
@@ -32,22 +37,24 @@ _OWN_WRITES = (
     ("POST", "networkpolicies"),
     ("POST", "events"),
     ("PATCH", "events"),
-    ("GET", "rayjobs"),
 )
 """Verb and resource of what nobody but the controller asks for here."""
+_GOOD = ("200", "201")
 MIB = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """One moment, or the time between two. ``reconciles`` by result, ``waits`` by the upper bound
-    of the bucket (cumulative), ``requests`` in all, ``writes`` by verb and resource."""
+    of the bucket (cumulative), ``requests`` in all, ``asked`` by verb and resource, and the
+    ``milliseconds`` the API server took for them."""
 
     cpu_s: float
     reconciles: Counter[str]
     waits: Counter[float]
     requests: int
-    writes: Counter[str]
+    asked: Counter[str]
+    milliseconds: Counter[str]
     refused: int
 
     @property
@@ -62,7 +69,8 @@ class Reading:
             reconciles=self.reconciles - before.reconciles,
             waits=self.waits - before.waits,
             requests=self.requests - before.requests,
-            writes=self.writes - before.writes,
+            asked=self.asked - before.asked,
+            milliseconds=self.milliseconds - before.milliseconds,
             refused=self.refused - before.refused,
         )
 
@@ -91,13 +99,12 @@ def take_reading(process: psutil.Process, page: str, api: HttpApi) -> Reading:
     times = process.cpu_times()
     text = fetch_page(page)
     server = api.fetch_text("/metrics")
-    writes: Counter[str] = Counter()
-    refused = 0
-    for labels, number in _server_counts(server):
+    sums: dict[str, Counter[str]] = {name: Counter() for name in (_NUMBERS, _SECONDS, _ANSWERS)}
+    for name, labels, value in _server_samples(server):
         resource = "/".join(filter(None, (labels["resource"], labels.get("subresource", ""))))
-        if (labels["verb"], resource) in _OWN_WRITES:
-            writes[f"{labels['verb']} {resource}"] += number
-            refused += number if labels["code"] >= "400" else 0
+        if (labels["verb"], resource) in _OWN_REQUESTS and labels.get("code", "") not in _GOOD:
+            factor = 1000 if name == _SECONDS else 1
+            sums[name][f"{labels['verb']} {resource}"] += round(value * factor)
     return Reading(
         cpu_s=times.user + times.system,
         reconciles=_reconciles(text),
@@ -107,8 +114,9 @@ def take_reading(process: psutil.Process, page: str, api: HttpApi) -> Reading:
             for schema, number in _DISPATCHED.findall(server)
             if schema == FLOW_SCHEMA
         ),
-        writes=writes,
-        refused=refused,
+        asked=sums[_NUMBERS],
+        milliseconds=sums[_SECONDS],
+        refused=sum(sums[_ANSWERS].values()),
     )
 
 
@@ -118,9 +126,10 @@ def fetch_page(address: str) -> str:
         return str(answer.read().decode())
 
 
-def _server_counts(text: str) -> Iterator[tuple[dict[str, str], int]]:
-    for labels, number in _REQUESTS.findall(text):
-        yield dict(_LABEL.findall(labels)), int(float(number))
+def _server_samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    for name, labels, value in _REQUESTS.findall(text):
+        if name in (_NUMBERS, _SECONDS, _ANSWERS):
+            yield name, dict(_LABEL.findall(labels)), float(value)
 
 
 def _reconciles(text: str) -> Counter[str]:

@@ -15,6 +15,8 @@ PATIENCE_S = 120.0
 """A job that hasn't asked for so long has no place in the queue any more."""
 MIN_AGAIN_S, MAX_AGAIN_S = 1.0, 30.0
 """Who waits asks again within these bounds, the later the more stand before it."""
+MAX_PACE_PER_S = 20.0
+"""The line is looked at as if it moved no faster, or thousands who wait keep all workers busy."""
 ENDS_PER_S = 2.0
 """How fast a full cluster's line is expected to move: KubeRay takes no more RayJobs than that."""
 
@@ -102,8 +104,9 @@ class LaunchLimiter:
 
 def _refusal(place: int, why: str, *, pace: float) -> Grant:
     """Not now. The line moves by ``pace`` jobs in a second."""
+    wait_s = place / min(pace, MAX_PACE_PER_S)
     return Grant(
         num_starts=0,
         queue=f"waits to start, place {place} in the queue: {why}",
-        again_s=min(MAX_AGAIN_S, max(MIN_AGAIN_S, place / pace)),
+        again_s=min(MAX_AGAIN_S, max(MIN_AGAIN_S, wait_s)),
     )

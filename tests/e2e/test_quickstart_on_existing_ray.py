@@ -75,7 +75,7 @@ def test_the_quick_start_ends_well_and_leaves_what_the_command_leaves(
     assert status.is_true(ConditionType.SUCCEEDED), controllers.tails()
     assert status.results is not None
     figures = {arm.arm: arm.mean for arm in status.results.arms}
-    assert figures["ChainOfThought"] > figures["Vanilla"] > figures["Base"]
+    assert figures["ChainOfThought"] > figures["Vanilla"]
 
     path = tmp_path / "job.yaml"
     path.write_text(yaml.safe_dump(job.dump()))

@@ -13,13 +13,8 @@ from tests.builders import make_document
 from tests.controlplane.fixtures import ControlPlane
 from tests.doubles.kuberay.behaviour import Behaviour, DriverEnd, Said, fails, hangs
 from tests.doubles.kuberay.fates import deleted, oom_killed, preempted, unschedulable
-from tests.integration.operator.kuberay_world import (
-    RUNS_S,
-    KubeRayWorld,
-    Story,
-    do_well,
-    kuberay_world,
-)
+from tests.integration.operator.kuberay_plots import RUNS_S, do_well
+from tests.integration.operator.kuberay_world import KubeRayWorld, Story, kuberay_world
 from tests.unit.kuberay.all_ray_jobs import SAMPLES, sample_job
 
 STEPS = ("prepare", "generate", "curate", "train-small", "evaluate-small", "publish")

@@ -17,13 +17,14 @@ from controller.kube.faults import ConflictError, NotFoundError
 from controller.kube.http import HttpApi
 from controller.kube.resources import DISTILLATION_JOBS, EVENTS, PODS, RAY_JOBS, Resource
 from controller.launchers.kuberay.labels import ATTEMPT, JOB, STEP
+from distillery.conditions import ConditionType
+from distillery.names import child_name
 from distillery.spec.job import DistillationJob
 from distillery.status import JobStatus, StageStatus
-from tests.attempts import make_outcome, make_verdict
 from tests.builders import make_document
 from tests.controllers import Controllers
 from tests.controlplane.fixtures import ControlPlane
-from tests.doubles.kuberay.behaviour import Behaviour, Said, Script, hangs
+from tests.doubles.kuberay.behaviour import Script, hangs
 from tests.doubles.kuberay.objects import NODE_TYPE_LABEL
 from tests.integration.operator.kuberay_here import kuberay_running
 from tests.integration.operator.kuberay_journal import (
@@ -34,38 +35,12 @@ from tests.integration.operator.kuberay_journal import (
 )
 from tests.integration.operator.kuberay_listing import Everything
 from tests.integration.operator.kuberay_mirror import Mirror
+from tests.integration.operator.kuberay_plots import Plot
+from tests.integration.operator.kuberay_reading import attempt_of, stage_of
 from tests.unit.kuberay.kuberay_schemas import crd_folder
 
 DEADLINE_S = 240.0
-RUNS_S = 0.3
 IMAGE = "registry.example/ray:1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plot:
-    """How a job's attempts go. ``acts`` maps ``<step>/<attempt>`` to a script; the rest does what
-    it should, and prepare finds ``finished`` steps."""
-
-    job: DistillationJob
-    finished: tuple[str, ...] = ()
-    acts: Mapping[str, Script] = field(default_factory=dict)
-
-    def script(self, step: str, attempt: int) -> Script:
-        """The script of an attempt."""
-        return self.acts.get(f"{step}/{attempt}") or do_well(self.job, step, finished=self.finished)
-
-
-def do_well(
-    job: DistillationJob,
-    step: str,
-    *,
-    finished: tuple[str, ...] = (),
-    runs_s: float = RUNS_S,
-    records: tuple[Said, ...] = (),
-) -> Behaviour:
-    """A step that does what it should."""
-    summary = make_verdict(job, finished=finished).dump() if step == "prepare" else {}
-    return Behaviour(runs_s=runs_s, records=records, outcome=make_outcome(step, summary=summary))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +91,12 @@ class Story:
         entries = self.entries_of(resource, step=step, attempt=attempt)
         return [each.raw for each in first_of_each(entries)]
 
+    def child_name(self, step: str, attempt: int = 1) -> str:
+        """What the RayJob of an attempt must be called."""
+        uid = self.made(DISTILLATION_JOBS)[-1]["metadata"]["uid"]
+        stage = step.partition("-")[0]
+        return child_name(job=self.name, job_uid=uid, step_id=step, stage=stage, attempt=attempt)
+
     def nodes(self, step: str, node_type: str) -> list[Json]:
         """The head or worker pods that a step ever had, as they were made."""
         pods = self.made(PODS, step=step)
@@ -159,6 +140,16 @@ class Story:
 
         self.world.wait(looks_so, deadline_s=deadline_s, what=lambda: repr(found[-1].dump()))
         return found[-1]
+
+    def until_over(self) -> JobStatus:
+        """Its status once it is finished."""
+        return self.until(lambda status: status.is_true(ConditionType.FINISHED))
+
+    def until_succeeded(self) -> JobStatus:
+        """Its status once it has succeeded; it may not end otherwise."""
+        status = self.until_over()
+        assert status.is_true(ConditionType.SUCCEEDED), status.dump()
+        return status
 
     def until_runs(self, step: str, *, attempt: int = 1) -> JobStatus:
         """Its status once the driver of that attempt runs on KubeRay."""
@@ -258,20 +249,6 @@ class KubeRayWorld:
         )
         replicas.start()
         self.replicas.append(replicas)
-
-
-def stage_of(status: JobStatus, step: str) -> StageStatus:
-    """What the status says of a step; nothing was done of one it doesn't know."""
-    return next(
-        (each for each in status.stages if each.step == step),
-        StageStatus.model_validate({"stage": step.partition("-")[0], "state": "Waiting"}),
-    )
-
-
-def attempt_of(raw: Json) -> str:
-    """``<step>/<attempt>`` of an object."""
-    labels = raw["metadata"]["labels"]
-    return f"{labels[STEP]}/{labels[ATTEMPT]}"
 
 
 @contextmanager

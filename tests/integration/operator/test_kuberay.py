@@ -18,11 +18,11 @@ from controller.kube.resources import (
 )
 from controller.launchers.kuberay.labels import STEP
 from controller.launchers.kuberay.rayjob import NO_SECOND_HEAD
-from distillery.conditions import ConditionStatus, ConditionType
-from distillery.names import child_name
+from distillery.conditions import STAGE_CONDITIONS, ConditionStatus, ConditionType
 from distillery.status import JobStatus, StepFailures, StepState
 from tests.controlplane.fixtures import ControlPlane
 from tests.doubles.api_kinds import SERVICES
+from tests.integration.operator.kuberay_reading import attempt_of, condition_of, stage_of
 from tests.integration.operator.kuberay_stories import (
     LATER,
     PROGRESS,
@@ -30,7 +30,6 @@ from tests.integration.operator.kuberay_stories import (
     Stories,
     told_stories,
 )
-from tests.integration.operator.kuberay_world import Story, attempt_of, stage_of
 from tests.unit.kuberay.all_ray_jobs import SAMPLES, sample_job
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.heavy]
@@ -52,45 +51,16 @@ def stories(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -
         yield found
 
 
-def is_over(status: JobStatus) -> bool:
-    return status.is_true(ConditionType.FINISHED)
-
-
-def condition(status: JobStatus, kind: ConditionType) -> tuple[str, str, str]:
-    """Status, reason and message; empty before there is one."""
-    found = status.condition(kind)
-    return (found.status.value, found.reason, found.message) if found else ("", "", "")
-
-
-def until_succeeded(story: Story) -> JobStatus:
-    status = story.until(is_over)
-    assert status.is_true(ConditionType.SUCCEEDED), status.dump()
-    return status
-
-
-def name_of(story: Story, step: str, attempt: int = 1) -> str:
-    """The name its RayJob must have."""
-    uid = story.made(DISTILLATION_JOBS)[-1]["metadata"]["uid"]
-    stage = step.partition("-")[0]
-    return child_name(job=story.name, job_uid=uid, step_id=step, stage=stage, attempt=attempt)
-
-
 def test_a_job_runs_its_steps_as_ray_jobs_to_its_end(stories: Stories) -> None:
     story = stories["whole"]
-    status = until_succeeded(story)
+    status = story.until_succeeded()
     assert story.launched() == [f"{step}/1" for step in STEPS]
+    done = (*STAGE_CONDITIONS.values(), ConditionType.SUCCEEDED, ConditionType.FINISHED)
     assert {each.type: (each.status, each.reason) for each in status.conditions} == {
         ConditionType.ACCEPTED: ("True", "Valid"),
         ConditionType.ADMITTED: ("True", "Admitted"),
-        ConditionType.PREPARED: ("True", "Done"),
-        ConditionType.GENERATED: ("True", "Done"),
-        ConditionType.CURATED: ("True", "Done"),
-        ConditionType.TRAINED: ("True", "Done"),
-        ConditionType.EVALUATED: ("True", "Done"),
-        ConditionType.PUBLISHED: ("True", "Done"),
         ConditionType.DEGRADED: ("False", "Healthy"),
-        ConditionType.SUCCEEDED: ("True", "Done"),
-        ConditionType.FINISHED: ("True", "Done"),
+        **dict.fromkeys(done, ("True", "Done")),
     }
     assert [(each.step, each.state, each.attempt) for each in status.stages] == [
         (step, StepState.DONE, 1) for step in STEPS
@@ -104,7 +74,7 @@ def test_a_job_runs_its_steps_as_ray_jobs_to_its_end(stories: Stories) -> None:
 
 def test_children_carry_the_jobs_names_labels_and_owner(stories: Stories) -> None:
     story = stories["whole"]
-    until_succeeded(story)
+    story.until_succeeded()
     uid = story.raw()["metadata"]["uid"]
     for raw in story.made(RAY_JOBS):
         step = raw["metadata"]["labels"][STEP]
@@ -115,11 +85,11 @@ def test_children_carry_the_jobs_names_labels_and_owner(stories: Stories) -> Non
             "distillery.dev/stage": step.partition("-")[0],
             "distillery.dev/attempt": "1",
             "distillery.dev/run": "1",
-            "distillery.dev/ray-job": name_of(story, step),
+            "distillery.dev/ray-job": story.child_name(step),
             "app.kubernetes.io/managed-by": "distillery",
             **student,
         }
-        assert raw["metadata"]["name"] == name_of(story, step)
+        assert raw["metadata"]["name"] == story.child_name(step)
         assert raw["metadata"]["labels"] == labels
         assert raw["metadata"]["ownerReferences"] == [
             {
@@ -139,7 +109,7 @@ def test_children_carry_the_jobs_names_labels_and_owner(stories: Stories) -> Non
 
 def test_kuberay_makes_clusters_pods_and_services_of_what_it_is_given(stories: Stories) -> None:
     story = stories["whole"]
-    until_succeeded(story)
+    story.until_succeeded()
     clusters = story.made(RAY_CLUSTERS)
     assert [attempt_of(each) for each in clusters] == [f"{step}/1" for step in STEPS]
     services = {
@@ -149,7 +119,7 @@ def test_kuberay_makes_clusters_pods_and_services_of_what_it_is_given(stories: S
         assert cluster["metadata"]["annotations"][NO_SECOND_HEAD] == "true"
         assert f"{cluster['metadata']['name']}-head-svc" in services
     for step in STEPS:
-        assert f"{name_of(story, step)}-head-svc" in services
+        assert f"{story.child_name(step)}-head-svc" in services
     for step, (cpus, memory, workers_gpus) in SIZES.items():
         (head,) = story.nodes(step, "head")
         limits = head["spec"]["containers"][0]["resources"]["limits"]
@@ -161,7 +131,7 @@ def test_kuberay_makes_clusters_pods_and_services_of_what_it_is_given(stories: S
 
 
 def test_kuberay_refuses_no_ray_job(stories: Stories) -> None:
-    until_succeeded(stories["whole"])
+    stories["whole"].until_succeeded()
     seen = [
         (each.raw.get("status") or {}).get("jobDeploymentStatus")
         for namespace in (stories.shared, stories.emptied, stories.expiring, stories.tidied)
@@ -173,7 +143,7 @@ def test_kuberay_refuses_no_ray_job(stories: Stories) -> None:
 
 def test_the_status_tells_how_a_step_goes_while_it_runs(stories: Stories) -> None:
     story = stories["whole"]
-    final = until_succeeded(story)
+    final = story.until_succeeded()
     statuses = story.statuses()
     assert any(stage_of(each, "generate").progress == PROGRESS for each in statuses)
     lines = [(each.summary.stage, each.summary.progress) for each in statuses if each.summary]
@@ -189,10 +159,10 @@ def test_the_status_tells_how_a_step_goes_while_it_runs(stories: Stories) -> Non
 
 def test_events_tell_each_transition(stories: Stories) -> None:
     story = stories["whole"]
-    until_succeeded(story)
+    story.until_succeeded()
     want = [("Normal", "Valid", "Accepted is True: Valid")]
     for step in STEPS:
-        started = f"{step}: attempt 1 started, {name_of(story, step)}"
+        started = f"{step}: attempt 1 started, {story.child_name(step)}"
         want += [("Normal", "StepStarted", started), ("Normal", "StepDone", f"{step}: Done")]
     want.append(("Normal", "Done", "Succeeded is True: Done"))
     story.world.wait(lambda: len(story.events()) >= len(want))
@@ -207,7 +177,7 @@ def test_every_sample_is_admitted(stories: Stories, name: str) -> None:
         story.until(lambda status: status.is_true(ConditionType.ACCEPTED))
         assert story.launched() == []
         return
-    until_succeeded(story)
+    story.until_succeeded()
     assert [raw.partition("/")[0] for raw in story.launched()] == [
         each.step for each in story.status().stages
     ]
@@ -221,12 +191,12 @@ def test_a_suspended_job_loses_its_pods_and_goes_on_with_what_is_finished(
     story.change({"suspend": True})
     status = story.until(lambda status: stage_of(status, "curate").reason == "Suspended")
     assert stage_of(status, "curate").state == StepState.WAITING
-    assert condition(status, ConditionType.ADMITTED)[:2] == ("False", "Suspended")
-    assert not is_over(status)
+    assert condition_of(status, ConditionType.ADMITTED)[:2] == ("False", "Suspended")
+    assert not status.is_true(ConditionType.FINISHED)
     assert {each.is_gone for each in story.last_of_nodes("curate")} == {True}
     story.go_on_with(finished=tuple(step for step in LATER if step != "curate"))
     story.change({"suspend": False})
-    status = until_succeeded(story)
+    status = story.until_succeeded()
     assert story.launched() == ["prepare/1", "generate/1", "curate/1", "prepare/2", "curate/2"]
     assert stage_of(status, "generate").reason == "AlreadyFinished"
     assert status.runtime is not None
@@ -235,12 +205,12 @@ def test_a_suspended_job_loses_its_pods_and_goes_on_with_what_is_finished(
 
 def test_a_job_deleted_at_any_moment_leaves_nothing(stories: Stories) -> None:
     queued = stories["placeless"].until(
-        lambda status: condition(status, ConditionType.ADMITTED)[1] == "Queued"
+        lambda status: condition_of(status, ConditionType.ADMITTED)[1] == "Queued"
     )
-    assert "finds no place" in condition(queued, ConditionType.ADMITTED)[2]
+    assert "finds no place" in condition_of(queued, ConditionType.ADMITTED)[2]
     stories["training"].until_runs("train-small")
-    stories["failed"].until(is_over)
-    until_succeeded(stories["done"])
+    stories["failed"].until_over()
+    stories["done"].until_succeeded()
     begun = stories.world.apply("begun", namespace=stories.emptied)
     for story in (begun, *(stories[name] for name in ("placeless", "training", "failed", "done"))):
         story.delete()
@@ -257,7 +227,7 @@ def test_a_job_deleted_and_applied_again_runs_only_what_is_not_finished(stories:
     story.delete()
     finished = tuple(step for step in LATER if step != "publish")
     stories.world.apply("again", namespace=stories.shared, finished=finished)
-    status = until_succeeded(story)
+    status = story.until_succeeded()
     assert story.launched()[3:] == ["prepare/1", "publish/1"]
     assert not set(former) & {raw["metadata"]["name"] for raw in story.children()}
     assert [each.reason for each in status.stages] == ["Done", *["AlreadyFinished"] * 4, "Done"]
@@ -266,7 +236,7 @@ def test_a_job_deleted_and_applied_again_runs_only_what_is_not_finished(stories:
 
 def test_a_failed_step_is_tried_again_once_its_first_cluster_is_gone(stories: Stories) -> None:
     story = stories["retried"]
-    status = until_succeeded(story)
+    status = story.until_succeeded()
     assert story.launched() == ["prepare/1", "prepare/2"]
     (second,) = story.made(RAY_JOBS, step="prepare", attempt=2)
     second_at = int(second["metadata"]["resourceVersion"])
@@ -311,7 +281,7 @@ def test_what_was_taken_away_is_told_and_counted_apart(
     stories: Stories, name: str, want_reason: str, want_words: str, want_failures: StepFailures
 ) -> None:
     story = stories[name]
-    status = until_succeeded(story)
+    status = story.until_succeeded()
     first = [each for each in story.statuses() if stage_of(each, "prepare").attempt == 1]
     told = stage_of(first[-1], "prepare")
     assert (told.state, told.reason) == (StepState.BACKING_OFF, want_reason)
@@ -327,7 +297,7 @@ def test_a_ray_job_that_somebody_deletes_is_tried_again(stories: Stories) -> Non
     story.world.api.delete(
         RAY_JOBS, namespace=story.namespace, name=metadata["name"], uid=metadata["uid"]
     )
-    status = until_succeeded(story)
+    status = story.until_succeeded()
     assert story.launched() == ["prepare/1", "prepare/2"]
     assert stage_of(status, "prepare").failures == StepFailures(own=1)
     assert "ChildDeleted" in {stage_of(each, "prepare").reason for each in story.statuses()}
@@ -335,7 +305,7 @@ def test_a_ray_job_that_somebody_deletes_is_tried_again(stories: Stories) -> Non
 
 def test_fail_fast_stops_the_other_student(stories: Stories) -> None:
     story = stories["fast"]
-    status = story.until(is_over)
+    status = story.until_over()
     assert story.launched() == ["prepare/1", "train-bad/1", "train-good/1"]
     assert any(
         stage_of(each, "train-good").state == StepState.RUNNING
@@ -345,7 +315,7 @@ def test_fail_fast_stops_the_other_student(stories: Stories) -> None:
     stopped = stage_of(status, "train-good")
     assert (stopped.state, stopped.reason) == (StepState.SKIPPED, "FailedFast")
     assert stopped.message == "train-bad failed and failurePolicy is FailFast"
-    assert condition(status, ConditionType.SUCCEEDED) == (
+    assert condition_of(status, ConditionType.SUCCEEDED) == (
         "False",
         "StudentsFailed",
         "failed students: bad",
@@ -356,22 +326,17 @@ def test_fail_fast_stops_the_other_student(stories: Stories) -> None:
 
 def test_continue_finishes_the_other_student(stories: Stories) -> None:
     story = stories["patient"]
-    status = story.until(is_over)
+    status = story.until_over()
     launched = story.launched()
     assert launched[0] == "prepare/1"
     assert sorted(launched[1:3]) == ["train-bad/1", "train-good/1"]
     assert launched[3:] == ["evaluate-good/1", "publish/1"]
-    assert {each.step: each.state for each in status.stages} == {
-        "prepare": StepState.DONE,
-        "generate": StepState.DONE,
-        "curate": StepState.DONE,
-        "train-bad": StepState.FAILED,
-        "train-good": StepState.DONE,
-        "evaluate-bad": StepState.SKIPPED,
-        "evaluate-good": StepState.DONE,
-        "publish": StepState.DONE,
-    }
-    assert condition(status, ConditionType.SUCCEEDED) == (
+    others = [each for each in status.stages if each.state != StepState.DONE]
+    assert [(each.step, each.state, each.reason) for each in others] == [
+        ("train-bad", StepState.FAILED, "Hopeless"),
+        ("evaluate-bad", StepState.SKIPPED, "UpstreamFailed"),
+    ]
+    assert condition_of(status, ConditionType.SUCCEEDED) == (
         "False",
         "StudentsFailed",
         "failed students: bad",
@@ -397,9 +362,9 @@ def test_a_job_that_fails_validation_is_not_accepted_and_has_no_child(
 ) -> None:
     story = stories[name]
     status = story.until(
-        lambda status: condition(status, ConditionType.ACCEPTED)[0] == ConditionStatus.FALSE
+        lambda status: condition_of(status, ConditionType.ACCEPTED)[0] == ConditionStatus.FALSE
     )
-    assert condition(status, ConditionType.ACCEPTED) == ("False", "InvalidSpec", want_message)
+    assert condition_of(status, ConditionType.ACCEPTED) == ("False", "InvalidSpec", want_message)
     story.world.wait(lambda: bool(story.events()))
     note = f"Accepted is False: {want_message}"
     assert story.events() == [("Warning", "InvalidSpec", note)]
@@ -428,11 +393,11 @@ def test_a_job_and_all_it_owns_goes_when_its_time_is_over(stories: Stories) -> N
 
 def test_ray_jobs_go_some_time_after_their_end_but_for_the_last_failure(stories: Stories) -> None:
     story = stories["tidied"]
-    status = story.until(is_over)
+    status = story.until_over()
     story.world.wait(lambda: [attempt_of(raw) for raw in story.children()] == ["generate/1"])
     assert story.launched() == ["prepare/1", "prepare/2", "generate/1"]
     assert stage_of(status, "prepare").failures == StepFailures(own=1)
-    assert condition(story.status(), ConditionType.SUCCEEDED) == (
+    assert condition_of(story.status(), ConditionType.SUCCEEDED) == (
         "False",
         "Hopeless",
         "generate: it broke",
@@ -445,7 +410,7 @@ def test_an_object_of_somebody_else_is_left_alone_until_it_is_out_of_the_way(
     story = stories["clash"]
     status = story.until(lambda status: status.is_true(ConditionType.DEGRADED))
     place = {"namespace": story.namespace, "name": "clash-progress"}
-    assert condition(status, ConditionType.DEGRADED) == (
+    assert condition_of(status, ConditionType.DEGRADED) == (
         "True",
         "NameConflict",
         f"ConfigMap {story.namespace}/clash-progress: is somebody else's, got another owner; "
@@ -455,9 +420,9 @@ def test_an_object_of_somebody_else_is_left_alone_until_it_is_out_of_the_way(
     foreign = story.world.api.fetch(CONFIG_MAPS, **place)
     assert foreign["data"] == {"mine": "1"}
     story.world.api.delete(CONFIG_MAPS, **place, uid=foreign["metadata"]["uid"])
-    status = until_succeeded(story)
+    status = story.until_succeeded()
     assert story.launched() == ["prepare/1"]
-    assert condition(status, ConditionType.DEGRADED)[:2] == ("False", "Healthy")
+    assert condition_of(status, ConditionType.DEGRADED)[:2] == ("False", "Healthy")
 
 
 def test_a_lost_status_is_built_again_from_what_is_there(stories: Stories) -> None:
