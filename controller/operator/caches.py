@@ -1,11 +1,14 @@
 """What the operator watches, and how a thing that happens finds the job it happens to.
 
 One set of informers for the whole cluster, or one for each watched namespace. Kept of each object
-is what decisions need: pod templates, results and managed fields are dropped before caching.
+is what decisions need: pod templates, results and managed fields are dropped before caching, and
+what is the same in thousands of objects is kept once.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from controller.jobs.views import JobView
 from controller.kube.api import Json, ReadApi
@@ -34,6 +37,9 @@ from distillery.names import progress_map_name
 
 OWNER = "owner"
 RAY_JOB_INDEX = "ray-job"
+
+MAX_SHARED_CHARS = 32
+"""Longer strings are seldom the same; a uid is longer."""
 
 Wake = Callable[[str], None]
 """Has a job, named by its key, looked at."""
@@ -82,7 +88,7 @@ class NamespaceCaches:
         self.caches: dict[str, Cache] = {}
         self.informers: list[Informer] = []
         for kind in _KINDS:
-            cache = Cache(project=kind.project, indexes=kind.indexes)
+            cache = Cache(project=_sharing(kind.project), indexes=kind.indexes)
             watched = Watched(resource=kind.resource, namespace=namespace, labels=kind.labels)
             informer = Informer(api, watched, cache=cache, clock=clock)
             if kind.resource == PODS:
@@ -188,6 +194,26 @@ class Caches:
 
     def _set(self, namespace: str) -> NamespaceCaches:
         return self._sets.get(namespace) or self._sets[""]
+
+
+def share_strings(value: Any) -> Any:
+    """The JSON value again, its names and short strings being the same objects wherever they are
+    the same: half the memory of thousands of parsed objects is such copies."""
+    if isinstance(value, dict):
+        return {sys.intern(name): share_strings(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [share_strings(inner) for inner in value]
+    if isinstance(value, str) and len(value) <= MAX_SHARED_CHARS:
+        return sys.intern(value)
+    return value
+
+
+def _sharing(project: Projection) -> Projection:
+    def shared(raw: Json) -> Json:
+        found: Json = share_strings(project(raw))
+        return found
+
+    return shared
 
 
 def _waking(resource: Resource, wake: Wake) -> Handler:

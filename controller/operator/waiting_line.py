@@ -6,7 +6,7 @@ may wait. How many may start is ``limits.py``'s, whose lock guards this.
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _Rank = tuple[int, str, str]
@@ -66,26 +66,32 @@ class WaitingLine:
             self.leave(key)
 
     def place(self, standing: Standing, *, active: Mapping[str, int], full: int) -> int:
-        """The job's place; 1 for the first.
+        """The place of a job that has joined; 1 for the first.
 
-        Jobs of namespaces with no room don't stand in anybody's way; among equal priorities the
-        namespace with the fewest active steps goes first.
+        Among equal priorities namespaces take turns, and the one with less at work begins: each job
+        stands at the level that its namespace will have reached when those before it in its own
+        line have started. Jobs at a level beyond ``full`` don't stand in other namespaces' way.
 
         Args:
             active: Namespace to its active steps.
             full: As many of a namespace's as may be.
         """
-        own = active.get(standing.namespace, 0)
-        ahead = 0
+        rank, own = standing.rank, standing.namespace
+        before = bisect_left(self._lines.get(own, []), rank)
+        level = active.get(own, 0) + before
+        ahead = before
         for namespace, line in self._lines.items():
-            busy = active.get(namespace, 0)
-            if busy < full:
-                ahead += bisect_left(line, _least_behind(standing, busy - own))
+            if namespace != own:
+                busy = active.get(namespace, 0)
+                ahead += min(_count_ahead(line, rank, level - busy), max(0, full - busy))
         return 1 + ahead
 
 
-def _least_behind(standing: Standing, busier: int) -> tuple[int] | _Rank:
-    """The least rank in another namespace, ``busier`` by so many steps, that isn't ahead."""
-    if busier == 0:
-        return standing.rank
-    return (-standing.priority,) if busier > 0 else (1 - standing.priority,)
+def _count_ahead(line: Sequence[_Rank], rank: _Rank, depth: int) -> int:
+    """How many of another namespace's line go before ``rank``: those of higher priority, then those
+    of its own that stand less deep than ``depth``, and the one just there if it is older."""
+    higher = bisect_left(line, (rank[0],))
+    equal = bisect_left(line, (rank[0] + 1,))
+    if not higher <= depth < equal:
+        return max(higher, min(depth, equal))
+    return depth + (line[depth] < rank)

@@ -44,7 +44,7 @@ class Operator:
         return self.scripts.get(ray_job["metadata"]["name"], hangs())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """The real operator where its binary is named, else the double."""
     api: KubeApi = control_plane.admin()

@@ -103,8 +103,9 @@ class Dashboards:
 @contextmanager
 def kuberay_running(
     control_plane: ControlPlane, api: KubeApi, behave: Behave, *, folder: Path
-) -> Iterator[None]:
-    """KubeRay works on the control plane, whose CRDs are there, until the end of the block.
+) -> Iterator[RaySide]:
+    """KubeRay works on the control plane, whose CRDs are there, until the end of the block. Yields
+    the Ray clusters of its pods.
 
     Args:
         api: For the doubles.
@@ -113,7 +114,7 @@ def kuberay_running(
     if binary is None:
         double = KubeRayDouble(api, behave=behave, timing=TIMING, has_job_controller=True)
         with running_kuberay(double):
-            yield
+            yield double.ray
         return
     for path in write_unused_crds(folder):
         control_plane.apply(path)
@@ -129,4 +130,4 @@ def kuberay_running(
             running_kuberay(nodes),
         ):
             patch.undo()
-            yield
+            yield nodes.ray

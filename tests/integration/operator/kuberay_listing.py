@@ -1,9 +1,10 @@
-"""All that there is in a namespace, of whatever kind the API server knows."""
+"""All that there is in a namespace, of whatever kind the API server knows; and away with it."""
 
 import json
 
+from controller.kube.faults import ConflictError, NotFoundError
 from controller.kube.http import HttpApi
-from controller.kube.resources import EVENTS, LEASES, Resource
+from controller.kube.resources import DISTILLATION_JOBS, EVENTS, LEASES, RAY_JOBS, Resource
 
 _TOLD_OF_THE_GONE = ("events", EVENTS.plural, LEASES.plural)
 """Events outlive what they tell of; a lease is the controller's own."""
@@ -38,3 +39,16 @@ class Everything:
             and "/" not in each["name"]
             and each["name"] not in _TOLD_OF_THE_GONE
         ]
+
+
+def sweep(api: HttpApi) -> None:
+    """Removes all jobs and RayJobs of the session's tests so far."""
+    for resource in (DISTILLATION_JOBS, RAY_JOBS):
+        for raw in api.list_page(resource).items:
+            metadata = raw["metadata"]
+            place = {"namespace": metadata["namespace"], "name": metadata["name"]}
+            try:
+                api.merge(resource, **place, patch={"metadata": {"finalizers": None}})
+                api.delete(resource, **place, uid=metadata["uid"])
+            except (NotFoundError, ConflictError):
+                continue

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from controller.kube.api import Json
-from controller.kube.faults import ConflictError, NotFoundError
+from controller.kube.faults import NotFoundError
 from controller.kube.http import HttpApi
 from controller.kube.resources import DISTILLATION_JOBS, EVENTS, PODS, RAY_JOBS, Resource
 from controller.launchers.kuberay.labels import ATTEMPT, JOB, STEP
+from controller.runtime.listing import Watched, fetch_listing
 from distillery.conditions import ConditionType
 from distillery.names import child_name
 from distillery.spec.job import DistillationJob
@@ -26,6 +27,7 @@ from tests.controllers import Controllers
 from tests.controlplane.fixtures import ControlPlane
 from tests.doubles.kuberay.behaviour import Script, hangs
 from tests.doubles.kuberay.objects import NODE_TYPE_LABEL
+from tests.doubles.kuberay.ray_side import RaySide
 from tests.integration.operator.kuberay_here import kuberay_running
 from tests.integration.operator.kuberay_journal import (
     Entry,
@@ -33,7 +35,7 @@ from tests.integration.operator.kuberay_journal import (
     first_of_each,
     keeping_journal,
 )
-from tests.integration.operator.kuberay_listing import Everything
+from tests.integration.operator.kuberay_listing import Everything, sweep
 from tests.integration.operator.kuberay_mirror import Mirror
 from tests.integration.operator.kuberay_plots import Plot
 from tests.integration.operator.kuberay_reading import attempt_of, stage_of
@@ -97,16 +99,21 @@ class Story:
         stage = step.partition("-")[0]
         return child_name(job=self.name, job_uid=uid, step_id=step, stage=stage, attempt=attempt)
 
-    def nodes(self, step: str, node_type: str) -> list[Json]:
-        """The head or worker pods that a step ever had, as they were made."""
+    def nodes(self, step: str, kind: str) -> list[Json]:
+        """The ``head`` or ``worker`` pods that a step ever had, as they were made."""
         pods = self.made(PODS, step=step)
-        return [pod for pod in pods if pod["metadata"]["labels"].get(NODE_TYPE_LABEL) == node_type]
+        return [pod for pod in pods if pod["metadata"]["labels"].get(NODE_TYPE_LABEL) == kind]
 
-    def last_of_nodes(self, step: str, *, attempt: int = 1) -> list[Entry]:
-        """Of each head and worker pod of an attempt its last entry."""
-        entries = self.entries_of(PODS, step=step, attempt=attempt)
-        last = {each.uid: each for each in entries}
-        return [each for each in last.values() if NODE_TYPE_LABEL in each.raw["metadata"]["labels"]]
+    def stops_of_nodes(self, step: str, *, attempt: int = 1) -> list[int]:
+        """When each head and worker pod of an attempt had stopped, as a version: it was gone, or
+        ended, as Kubernetes makes those that nobody lets go. Those that run are left out."""
+        stops: dict[str, int] = {}
+        for each in self.entries_of(PODS, step=step, attempt=attempt):
+            phase = (each.raw.get("status") or {}).get("phase")
+            is_node = NODE_TYPE_LABEL in each.raw["metadata"]["labels"]
+            if is_node and (each.is_gone or phase in ("Failed", "Succeeded")):
+                stops.setdefault(each.uid, each.version)
+        return list(stops.values())
 
     def launched(self) -> list[str]:
         """``<step>/<attempt>`` of all RayJobs that were ever made, in their order."""
@@ -120,11 +127,10 @@ class Story:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Type, reason and note of what was told of it, in order."""
-        found = [
-            each
-            for each in self.world.api.list_page(EVENTS, namespace=self.namespace).items
-            if each["regarding"]["name"] == self.name
-        ]
+        # KubeRay tells hundreds of its own.
+        watched = Watched(resource=EVENTS, namespace=self.namespace)
+        listed = fetch_listing(self.world.api, watched, project=lambda raw: raw)
+        found = [each for each in listed.objects if each["regarding"]["name"] == self.name]
         found.sort(key=lambda each: str(each["eventTime"]))
         return [(each["type"], each["reason"], each["note"]) for each in found]
 
@@ -175,10 +181,9 @@ class Story:
 
     def delete(self) -> None:
         """Deletes it, as ``kubectl delete`` does."""
-        raw = self.raw()
-        self.world.api.delete(
-            DISTILLATION_JOBS, namespace=self.namespace, name=self.name, uid=raw["metadata"]["uid"]
-        )
+        uid = self.raw()["metadata"]["uid"]
+        place = {"namespace": self.namespace, "name": self.name}
+        self.world.api.delete(DISTILLATION_JOBS, **place, uid=uid)
 
     def is_there(self) -> bool:
         """Whether the resource exists."""
@@ -196,6 +201,7 @@ class KubeRayWorld:
     control_plane: ControlPlane
     api: HttpApi
     journal: Journal
+    ray: RaySide
     everything: Everything
     plots: dict[tuple[str, str], Plot]
     replicas: list[Controllers] = field(default_factory=list)
@@ -258,7 +264,7 @@ def kuberay_world(installed: ControlPlane, folder: Path) -> Iterator[KubeRayWorl
     for name in ("ray.io_rayjobs.yaml", "ray.io_rayclusters.yaml"):
         installed.apply(crds / name)
     api = installed.admin()
-    _sweep(api)
+    sweep(api)
     plots: dict[tuple[str, str], Plot] = {}
 
     def behave(ray_job: Json) -> Script:
@@ -270,11 +276,12 @@ def kuberay_world(installed: ControlPlane, folder: Path) -> Iterator[KubeRayWorl
     with ExitStack() as stack:
         mirror = Mirror(api)
         journal = stack.enter_context(keeping_journal(api, mirror))
-        stack.enter_context(kuberay_running(installed, mirror, behave, folder=folder))
+        ray = stack.enter_context(kuberay_running(installed, mirror, behave, folder=folder))
         world = KubeRayWorld(
             control_plane=installed,
             api=api,
             journal=journal,
+            ray=ray,
             everything=Everything(api),
             plots=plots,
         )
@@ -283,17 +290,4 @@ def kuberay_world(installed: ControlPlane, folder: Path) -> Iterator[KubeRayWorl
         finally:
             for each in world.replicas:
                 each.stop()
-            _sweep(api)
-
-
-def _sweep(api: HttpApi) -> None:
-    """Removes all jobs and RayJobs of the session's tests so far."""
-    for resource in (DISTILLATION_JOBS, RAY_JOBS):
-        for raw in api.list_page(resource).items:
-            metadata = raw["metadata"]
-            place = {"namespace": metadata["namespace"], "name": metadata["name"]}
-            try:
-                api.merge(resource, **place, patch={"metadata": {"finalizers": None}})
-                api.delete(resource, **place, uid=metadata["uid"])
-            except (NotFoundError, ConflictError):
-                continue
+            sweep(api)

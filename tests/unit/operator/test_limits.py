@@ -43,7 +43,7 @@ def test_a_full_cluster_and_a_full_namespace_are_named() -> None:
     assert full.queue == "waits to start, place 1 in the queue: 3 steps are active, the limit"
     own = limiter.ask(ask("y"), active={"a": 2}, now_s=0)
     assert own.queue == (
-        "waits to start, place 1 in the queue: 2 steps of this namespace are active, the limit"
+        "waits to start, place 2 in the queue: 2 steps of this namespace are active, the limit"
     )
 
 

@@ -19,14 +19,19 @@ lines = st.lists(standings, max_size=12, unique_by=lambda each: each.key)
 actives = st.dictionaries(st.sampled_from("abc"), st.integers(0, FULL), max_size=3)
 
 
-def plain_place(mine: Standing, others: Sequence[Standing], active: Mapping[str, int]) -> int:
+def plain_place(mine: Standing, waiting: Sequence[Standing], active: Mapping[str, int]) -> int:
     """The place as its definition says it."""
 
-    def rank(each: Standing) -> tuple[int, int, str, str]:
-        return -each.priority, active.get(each.namespace, 0), each.created, each.key
+    def level(each: Standing) -> int:
+        before = [one for one in waiting if one.namespace == each.namespace]
+        return active.get(each.namespace, 0) + sum(one.rank < each.rank for one in before)
+
+    def turn(each: Standing) -> tuple[int, int, str, str]:
+        return -each.priority, level(each), each.created, each.key
 
     return 1 + sum(
-        rank(each) < rank(mine) for each in others if active.get(each.namespace, 0) < FULL
+        turn(each) < turn(mine) and (each.namespace == mine.namespace or level(each) < FULL)
+        for each in waiting
     )
 
 
@@ -80,3 +85,15 @@ def test_who_has_not_asked_since_is_dropped() -> None:
     line.drop_silent(before_s=3)
     assert len(line) == 1
     assert line.place(make_standing("x"), active={}, full=FULL) == 1
+
+
+def test_namespaces_take_turns() -> None:
+    line = WaitingLine()
+    many = [make_standing(f"x{number}") for number in range(4)]
+    few = Standing(key="b/y", namespace="b", created="2026-01-09")
+    for each in (*many, few):
+        line.join(each, now_s=0)
+    places = [line.place(each, active={}, full=9) for each in (*many, few)]
+    assert places == [1, 3, 4, 5, 2]
+    busy = [line.place(each, active={"b": 2}, full=9) for each in (*many, few)]
+    assert busy == [1, 2, 3, 5, 4]
