@@ -76,6 +76,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--prepare-s", type=float, default=2.0)
     parser.add_argument("--progress-s", type=float, default=10.0)
     parser.add_argument("--scrape-s", type=float, default=30.0)
+    parser.add_argument("--settle-s", type=float, default=30.0, help="between start and steady")
     parser.add_argument("--steady-s", type=float, default=120.0)
     parser.add_argument("--give-up-s", type=float, default=1800.0)
     return parser.parse_args(arguments)
@@ -93,14 +94,15 @@ def _measure(scene: Scene, options: argparse.Namespace) -> None:
     first = probe.read()
     _await_start(probe, options, started)
     start_s = time.monotonic() - started
-    second = probe.read()
-    _report("start", second.since(first), start_s, options)
+    _report("start", probe.read().since(first), start_s, options)
     _write(f"start: {options.jobs / start_s:.1f} jobs/s, RSS at most {_mib(probe.most_rss)}")
+    time.sleep(options.settle_s)
     probe.most_rss = 0
+    second = probe.read()
     began = time.monotonic()
     _stay(probe, options)
-    third = probe.read()
-    _report("steady", third.since(second), time.monotonic() - began, options)
+    steady_s = time.monotonic() - began
+    _report("steady", probe.read().since(second), steady_s, options)
     _write(f"steady: RSS at most {_mib(probe.most_rss)} (bar: {BAR_RSS_MIB:g} MiB)")
 
 
