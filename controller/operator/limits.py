@@ -17,6 +17,8 @@ MIN_AGAIN_S, MAX_AGAIN_S = 1.0, 30.0
 """Who waits asks again within these bounds, the later the more stand before it."""
 MAX_PACE_PER_S = 20.0
 """The line is looked at as if it moved no faster, or thousands who wait keep all workers busy."""
+_SPREAD = 10
+"""Those far back ask again at intervals of as many lengths, or they all come in one wave."""
 ENDS_PER_S = 2.0
 """How fast a full cluster's line is expected to move: KubeRay takes no more RayJobs than that."""
 
@@ -108,5 +110,5 @@ def _refusal(place: int, why: str, *, pace: float) -> Grant:
     return Grant(
         num_starts=0,
         queue=f"waits to start, place {place} in the queue: {why}",
-        again_s=min(MAX_AGAIN_S, max(MIN_AGAIN_S, wait_s)),
+        again_s=min(MAX_AGAIN_S - place % _SPREAD, max(MIN_AGAIN_S, wait_s)),
     )
