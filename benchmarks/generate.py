@@ -7,6 +7,9 @@ engine settings, environment and sampling; timed around that one call. Pairs alt
 and ours finds an empty store each time. Printed are each pair, the median of the ratios (ours /
 plain) with a 95% bootstrap interval, and the seconds of both that are not work.
 
+Ray's own processes need a twentieth of a core. Where the engine takes all cores, that shows: leave
+one free (``--threads``), or let plain share its machine with an idle Ray too (``--beside-ray``).
+
     python -m benchmarks.generate --model FOLDER --pairs 5 --rows 400 --max-tokens 64
 """
 
@@ -19,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +95,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--kv-cache-gib", type=float, default=1.0)
     parser.add_argument("--dtype", type=Dtype, default=Dtype.AUTO)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--beside-ray", action="store_true", help="plain shares the machine with an idle Ray"
+    )
     parser.add_argument("--eager", action="store_true", help="no compilation, on both sides")
     parser.add_argument("--plain", metavar="FILE", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
@@ -123,7 +130,7 @@ def _measure_ours(root: Path, options: argparse.Namespace) -> Measured:
     subprocess.run(
         [sys.executable, "-m", "ray_jobs.generate", "--config", str(path)],
         cwd=_REPOSITORY,
-        env={name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+        env=_ray_environment(options.threads),
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -132,6 +139,29 @@ def _measure_ours(root: Path, options: argparse.Namespace) -> Measured:
     summary = read_summary(config)
     steady_s = summary["seconds"]["steady"]
     return Measured(tokens=summary["tokensGenerated"], work_s=steady_s, other_s=whole_s - steady_s)
+
+
+def _ray_environment(threads: int) -> dict[str, str]:
+    """Ray as ``distillery run`` starts it, with workers of full priority; its engine gets as many
+    threads as Ray believes there are CPUs."""
+    kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    resources = {"CPU": threads}
+    return kept | {"RAY_worker_niceness": "0", "RAY_OVERRIDE_RESOURCES": json.dumps(resources)}
+
+
+@contextmanager
+def _idle_ray(threads: int) -> Iterator[None]:
+    """A Ray beside which nothing runs, to tell its own processes' share of the machine."""
+    code = "import ray, sys; ray.init(address='local', include_dashboard=False); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=_ray_environment(threads),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        yield
+        process.communicate()
 
 
 def _measure_plain(root: Path, options: argparse.Namespace) -> Measured:
@@ -161,20 +191,21 @@ def _measure_plain(root: Path, options: argparse.Namespace) -> Measured:
         )
     )
     settings = engine_settings(config.settings.engine)
-    started_at = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.generate", "--model", "-", "--plain", str(path)],
-        cwd=_REPOSITORY,
-        env={
-            **os.environ,
-            **engine_environment(settings),
-            "OMP_NUM_THREADS": str(options.threads),
-        },
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    with _idle_ray(options.threads) if options.beside_ray else nullcontext():
+        started_at = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.generate", "--model", "-", "--plain", str(path)],
+            cwd=_REPOSITORY,
+            env={
+                **os.environ,
+                **engine_environment(settings),
+                "OMP_NUM_THREADS": str(options.threads),
+            },
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
     whole_s = time.monotonic() - started_at
     measured = json.loads(done.stdout.splitlines()[-1])
     return Measured(

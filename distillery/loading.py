@@ -18,6 +18,7 @@ from distillery.spec.job import DistillationJob
 from distillery.validation.rules import find_problems, find_warnings
 
 Transform = Callable[[DistillationJob], DistillationJob]
+Rules = Callable[[DistillationJob], list[Problem]]
 
 
 class _Loader(yaml.SafeLoader):
@@ -48,6 +49,7 @@ def load_job(
     overrides: Sequence[str] = (),
     source: str = "job",
     resolve: Transform | None = None,
+    rules: Rules = find_problems,
 ) -> DistillationJob:
     """The job in ``text``.
 
@@ -56,6 +58,7 @@ def load_job(
             leading ``spec.`` may be left out.
         source: The file's name, for messages.
         resolve: Applied before the rules across fields, such as making plain paths URIs.
+        rules: The rules across fields.
 
     Raises: ``SpecError`` with all problems.
     """
@@ -66,7 +69,7 @@ def load_job(
     if job is not None:
         resolved = resolve(job) if resolve else job
         known = {problem.path for problem in problems}
-        problems += [problem for problem in find_problems(resolved) if problem.path not in known]
+        problems += [problem for problem in rules(resolved) if problem.path not in known]
         if not problems:
             return resolved
     raise SpecError.from_problems(problems)

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TextIO
 
 from controller.cli.interrupts import Interrupts
+from controller.cli.plan import PROMPT_TOKENS, PlanOptions, parse_rows, show_plan
 from controller.cli.run import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, RunOptions, run_job
 from controller.cli.verbs import VERBS, Connect, add_verbs, run_verb
 from controller.launchers.ray_launcher import Entrypoint
 from distillery.errors import DistilleryError, SpecError
-from distillery.loading import load_job, warnings_for
+from distillery.loading import Rules, load_job, warnings_for
 from distillery.local_uris import resolve_uris
 from distillery.spec.job import DistillationJob
+from distillery.validation.rules import find_problems, find_problems_but_sizing
 from distillery.validation.runtime import find_machine_warnings
 
 _DESCRIPTION = """\
@@ -29,6 +31,7 @@ Distil a large model into a small one for one task, as a job file says.
 
 examples:
   distillery validate job.yaml                 what is wrong with it, all at once
+  distillery plan job.yaml                     does it fit the GPUs, how long, how much
   distillery run job.yaml                      everything, on this machine
   distillery run job.yaml --set teacher.sampling.maxTokens=256
 
@@ -51,6 +54,20 @@ examples:
   RAY_AUTH_TOKEN=... distillery run job.yaml --ray-address http://ray-head:8265
 
 exit codes: 0 succeeded, 1 failed, 2 the job file is wrong, 130 interrupted
+"""
+
+_PLAN = """\
+Say whether teacher and students fit the GPUs, how long each step takes, and what it costs.
+
+The kind of GPU is spec.runtime.gpus. Models are known by the config.json of a folder on this
+machine, or by their names. Nothing is downloaded or started.
+
+examples:
+  distillery plan job.yaml
+  distillery plan job.yaml --set runtime.gpus.kind=H200-141GB --set runtime.gpus.usdPerHour=3.5
+  distillery plan job.yaml --rows train=100000 --prompt-tokens 800 --answer-tokens 400 --json
+
+exit codes: 0 it fits, 1 it doesn't, 2 the job file is wrong or something isn't known
 """
 
 
@@ -78,6 +95,8 @@ def main(
             return _validate(parsed.files, parsed.overrides, out=out, err=err)
         if parsed.command in VERBS:
             return run_verb(parsed, out, connect=connect)
+        if parsed.command == "plan":
+            return _plan(parsed, out=out, err=err)
         job = _load(parsed.file, parsed.overrides)
         _warn(job, err)
         err.writelines(f"warning: {each}\n" for each in find_machine_warnings(job.spec))
@@ -113,7 +132,19 @@ def _validate(files: Sequence[str], overrides: Sequence[str], *, out: TextIO, er
     return code
 
 
-def _load(file: str, overrides: Sequence[str]) -> DistillationJob:
+def _plan(parsed: argparse.Namespace, *, out: TextIO, err: TextIO) -> int:
+    options = PlanOptions(
+        rows=parse_rows(parsed.rows),
+        prompt_tokens=parsed.prompt_tokens,
+        answer_tokens=parsed.answer_tokens,
+        as_json=parsed.json,
+    )
+    job = _load(parsed.file, parsed.overrides, rules=find_problems_but_sizing)
+    _warn(job, err)
+    return show_plan(job.spec, options, out)
+
+
+def _load(file: str, overrides: Sequence[str], *, rules: Rules = find_problems) -> DistillationJob:
     path = Path(file)
     try:
         text = path.read_text("utf-8")
@@ -128,11 +159,19 @@ def _load(file: str, overrides: Sequence[str]) -> DistillationJob:
         overrides=overrides,
         source=file,
         resolve=lambda job: resolve_uris(job, base=os.getcwd()),
+        rules=rules,
     )
 
 
 def _warn(job: DistillationJob, err: TextIO) -> None:
     err.writelines(f"warning: {problem}\n" for problem in warnings_for(job))
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ValueError
+    return number
 
 
 def _version() -> str:
@@ -170,7 +209,32 @@ def _parser() -> argparse.ArgumentParser:
         description="Check job files without running anything. Exit code 2 if one is wrong.",
     )
     validate.add_argument("files", metavar="FILE", nargs="+")
-    for command in (run, validate):
+    plan = commands.add_parser(
+        "plan", help="does it fit, how long, how much", description=_PLAN, formatter_class=raw
+    )
+    plan.add_argument("file", metavar="FILE", help="the DistillationJob, as YAML or JSON")
+    plan.add_argument(
+        "--rows",
+        metavar="SPLIT=N",
+        action="append",
+        default=[],
+        help="prepared rows of train, validation or test; default: the job's maxRows, or a JSONL "
+        "file's lines; repeatable",
+    )
+    plan.add_argument(
+        "--prompt-tokens",
+        metavar="N",
+        type=_positive,
+        help=f"mean length of a prompt; default: {PROMPT_TOKENS}",
+    )
+    plan.add_argument(
+        "--answer-tokens",
+        metavar="N",
+        type=_positive,
+        help="mean length of a teacher's answer; default: half of sampling.maxTokens",
+    )
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    for command in (run, validate, plan):
         command.add_argument(
             "--set",
             dest="overrides",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from distillery.names import MAX_JOB_NAME_CHARS, NAME_PATTERN
+from distillery.spec.gpus import GpusSpec
 from distillery.spec.model import Model
 
 SecretName = Annotated[
@@ -90,6 +91,8 @@ class RuntimeSpec(Model):
     """PriorityClass of the pods."""
     model_cache: ModelCache | None = None
     """Where model weights are kept. Default: the pod's scratch folder."""
+    gpus: GpusSpec | None = None
+    """The GPUs that the pods get. With them a job that can't fit is refused at once."""
     scratch_gib: int = Field(default=20, ge=1, le=65_536)
     """Local disk of each pod, for checkpoints and downloads."""
     max_parallel_steps: int = Field(default=1, ge=1, le=16)

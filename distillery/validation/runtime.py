@@ -36,7 +36,7 @@ def find_machine_warnings(spec: JobSpec) -> list[Problem]:
             "(environment, ~/.aws, hf auth login)"
         )
         found.append(Problem(path="spec.credentials", message=message))
-    if spec.runtime != RuntimeSpec():
+    if spec.runtime != RuntimeSpec(gpus=spec.runtime.gpus):
         message = "is for pods of a cluster and has no effect on this machine"
         found.append(Problem(path="spec.runtime", message=message))
     if spec.suspend:

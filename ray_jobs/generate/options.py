@@ -30,5 +30,5 @@ class GenerateOptions:
     flush_rows: int = 256
     ledger_s: float = 1.0
     lease_s: float = 300.0
-    poll_s: float = 0.1
+    poll_s: float = 0.25
     engine_factory: EngineFactory = make_engine
