@@ -33,6 +33,7 @@ from distillery.stage_configs import GenerateConfig
 from distillery.tasks import PromptVariant, TaskName
 from ray_jobs.engines.environment import engine_environment
 from ray_jobs.engines.from_spec import engine_settings
+from ray_jobs.engines.model_folder import check_model_folder, resolve_dtype
 from ray_jobs.generate.work import first_asks
 from ray_jobs.records import Split
 from ray_jobs.rendering import Renderer
@@ -181,7 +182,8 @@ def _measure_plain(root: Path, options: argparse.Namespace) -> Measured:
                 "max_tokens": options.max_tokens,
                 "engine": {
                     "model": str(prepared.model),
-                    "dtype": options.dtype.value,
+                    # vLLM's own "auto" would halve float32 weights: another model, and faster.
+                    "dtype": resolve_dtype(check_model_folder(prepared.model), options.dtype.value),
                     "max_model_len": options.max_model_len,
                     "max_num_seqs": options.in_flight,
                     "kv_cache_memory_bytes": int(options.kv_cache_gib * 2**30),

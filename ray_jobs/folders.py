@@ -8,7 +8,7 @@ are ``ray_jobs.models``', storage ``ray_jobs.storage``'s.
 import fcntl
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,24 @@ def bring_folder(folder: Path, *, home: str) -> bool:
         return copy_folder(source, folder)
 
 
+def bring_folder_to(nodes: Iterable[str], folder: Path, *, home: str) -> None:
+    """Makes the folder be on each of these machines, all at a time. Raises as ``bring_folder``."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    bring = ray.remote(bring_folder)
+    brought = [
+        bring.options(
+            num_cpus=0,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False),
+        ).remote(folder, home=home)
+        for node in nodes
+    ]
+    for reference in brought:
+        _get(reference, folder)
+
+
 def copy_folder(source: Source, folder: Path) -> bool:
     """Copies all files; the folder gets its name when it is whole. A copy that was cut goes on
     where it was. False where another process here was faster."""
@@ -151,7 +169,7 @@ class _RaySource:
         self._folder = folder
 
     def list_files(self) -> list[FolderFile]:
-        files: list[FolderFile] = self._get(self._reader.list_files.remote())
+        files: list[FolderFile] = _get(self._reader.list_files.remote(), self._folder)
         return files
 
     def read(self, file: FolderFile) -> Iterator[bytes]:
@@ -159,20 +177,21 @@ class _RaySource:
         for offset in range(0, file.size_bytes, CHUNK_BYTES):
             ahead.append(self._reader.read.remote(file.path, offset, CHUNK_BYTES))
             if len(ahead) >= NUM_AHEAD:
-                yield self._get(ahead.popleft())
+                yield _get(ahead.popleft(), self._folder)
         while ahead:
-            yield self._get(ahead.popleft())
+            yield _get(ahead.popleft(), self._folder)
 
-    def _get(self, reference: Any) -> Any:
-        import ray
-        from ray.exceptions import RayError, RayTaskError
 
-        try:
-            return ray.get(reference)
-        except RayTaskError as error:
-            raise error.cause from error
-        except RayError as error:  # The process or the machine is gone, or never was.
-            raise _unreachable(self._folder, type(error).__name__) from error
+def _get(reference: Any, folder: Path) -> Any:
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause from error
+    except RayError as error:  # The process or the machine is gone, or never was.
+        raise _unreachable(folder, type(error).__name__) from error
 
 
 def _unreachable(folder: Path, got: str) -> ExternalError:

@@ -273,5 +273,5 @@ def gpus_of(job: DistillationJob, stage: Stage, student: str) -> int:
         return workers.replicas * workers.gpus
     engine = job.spec.teacher.engine if stage == Stage.GENERATE else job.spec.evaluation.engine
     if stage in (Stage.GENERATE, Stage.EVALUATE, Stage.PUBLISH) and engine.type == "vllm":
-        return engine.replicas * engine.tensor_parallel
+        return engine.replicas * engine.tensor_parallel * engine.pipeline_parallel
     return 0

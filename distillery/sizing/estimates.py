@@ -66,6 +66,13 @@ class JobEstimate:
         return sum(step.seconds for step in self.steps)
 
 
+def engine_layout(engine: VllmEngineSpec) -> Layout:
+    """One replica's GPUs, of an engine that has some."""
+    return Layout(
+        tensor_parallel=engine.tensor_parallel, pipeline_parallel=engine.pipeline_parallel
+    )
+
+
 def teacher_workload(spec: JobSpec, amounts: Amounts) -> Workload:
     """What the teacher is asked: every split's rows in every prompt, each sample."""
     num_rows = amounts.num_train + amounts.num_validation + amounts.num_test
@@ -121,7 +128,7 @@ def estimate_evaluation(
     engine = spec.evaluation.engine
     if not isinstance(engine, VllmEngineSpec) or not engine.tensor_parallel:
         return None
-    layout = Layout(tensor_parallel=engine.tensor_parallel)
+    layout = engine_layout(engine)
     formats = EngineFormats(weights=WeightFormat.BF16)
     memory = measure_engine(
         shape, formats, node.gpu, layout, used_share=engine.gpu_memory_utilization

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from distillery.sizing.efficiencies import Efficiency
-from distillery.sizing.engine_memory import EngineFormats, Layout
+from distillery.sizing.engine_memory import EngineFormats
 from distillery.sizing.estimates import (
     Amounts,
     JobEstimate,
     StepEstimate,
+    engine_layout,
     estimate_evaluation,
     estimate_training,
     teacher_workload,
@@ -209,7 +210,7 @@ def _plan_teacher(
         chosen = judge_layout(
             shape,
             formats,
-            Layout(tensor_parallel=engine.tensor_parallel),
+            engine_layout(engine),
             workload,
             node=node,
             efficiency=efficiency,
@@ -272,7 +273,7 @@ def _steps(
         steps.append(
             StepEstimate(
                 step=GENERATE.id,
-                num_gpus=engine.replicas * engine.tensor_parallel,
+                num_gpus=engine.replicas * engine_layout(engine).num_gpus,
                 seconds=speed.seconds_for(teacher_workload(spec, amounts)) / engine.replicas,
             )
         )

@@ -25,6 +25,8 @@ class VllmEngineSpec(Model):
     """Engines that share the rows. No result depends on it."""
     tensor_parallel: int = Field(default=0, ge=0, le=16)
     """GPUs of one node that share each layer of a replica; 0 answers on the CPU."""
+    pipeline_parallel: int = Field(default=1, ge=1, le=16)
+    """Groups of ``tensorParallel`` GPUs, each within a node, that share a replica's layers."""
     max_model_len: int | None = Field(default=None, ge=16, le=10_000_000)
     """Longest prompt plus answer in tokens. Default: what the model's config says."""
     max_num_seqs: int = Field(default=64, ge=1, le=4096)

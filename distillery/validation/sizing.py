@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from distillery.errors import Problem
 from distillery.sizing.engine_memory import EngineFormats, EngineMemory, Layout, measure_engine
-from distillery.sizing.estimates import training_plan
+from distillery.sizing.estimates import engine_layout, training_plan
 from distillery.sizing.gpus import GIB, GPUS, gib_text
 from distillery.sizing.layouts import candidate_layouts, find_layout_problem
 from distillery.sizing.shape_table import find_shape, format_of_name
@@ -43,7 +43,7 @@ def _teacher_problems(spec: JobSpec, gpus: GpusSpec) -> Iterator[Problem]:
     if shape is None or not isinstance(engine, VllmEngineSpec) or not engine.tensor_parallel:
         return
     path = "spec.teacher.engine.tensorParallel"
-    layout = Layout(tensor_parallel=engine.tensor_parallel)
+    layout = engine_layout(engine)
     fault = find_layout_problem(shape, layout, gpus_per_node=gpus.per_node)
     if fault:
         yield Problem(path=path, message=fault)

@@ -104,6 +104,9 @@ def _engine_problems(spec: JobSpec) -> list[Problem]:
     if engine.replicas > 1:
         message = f"must be 1, evaluation runs one engine a model, got {engine.replicas}; remove it"
         problems.append(Problem(path=f"{path}.replicas", message=message))
+    if isinstance(engine, VllmEngineSpec) and engine.pipeline_parallel > 1:
+        message = f"must be 1, students are evaluated within a node, got {engine.pipeline_parallel}"
+        problems.append(Problem(path=f"{path}.pipelineParallel", message=f"{message}; remove it"))
     if isinstance(engine, VllmEngineSpec) and engine.structured_outputs:
         message = "is for the teacher: students are judged by what they say, got true; remove it"
         problems.append(Problem(path=f"{path}.structuredOutputs", message=message))

@@ -3,6 +3,7 @@
 import math
 
 from distillery.errors import Problem
+from distillery.spec.engine import VllmEngineSpec
 from distillery.spec.job import JobSpec
 from distillery.tasks import PromptVariant, TaskName
 from distillery.validation.data import model_uri_problem
@@ -21,7 +22,19 @@ def find_teacher_problems(spec: JobSpec) -> list[Problem]:
         *_variant_problems(spec),
         *_budget_problems(spec),
         *_sampling_problems(spec),
+        *_pipeline_problems(spec),
     ]
+
+
+def _pipeline_problems(spec: JobSpec) -> list[Problem]:
+    engine = spec.teacher.engine
+    if not isinstance(engine, VllmEngineSpec) or engine.pipeline_parallel == 1:
+        return []
+    if engine.tensor_parallel:
+        return []
+    message = f"needs GPUs, got {engine.pipeline_parallel} and tensorParallel 0, the CPU"
+    way_out = "set tensorParallel or remove it"
+    return [Problem(path="spec.teacher.engine.pipelineParallel", message=f"{message}; {way_out}")]
 
 
 def needed_tokens(spec: JobSpec, variant: PromptVariant) -> int:

@@ -109,6 +109,8 @@ class EngineSettings:
     ``max_num_seqs`` (vllm) and ``batch_size`` (transformers) bound the requests in flight.
     ``kv_cache_gib`` is a CPU's, ``gpu_memory_utilization`` a GPU's (share, 0-1).
     ``tensor_parallel`` is how many GPUs share each layer (vllm); 0 is the CPU.
+    ``pipeline_parallel`` is how many such groups share the layers; above 1 the engine's process
+    stands in a Ray placement group that has a bundle for each GPU.
     ``max_adapters`` is the most LoRA adapters used at once, ``max_lora_rank`` their largest rank.
     ``structured`` says that requests carry constraints.
     """
@@ -123,6 +125,7 @@ class EngineSettings:
     gpu_memory_utilization: float = 0.92
     enforce_eager: bool = False
     tensor_parallel: int = 0
+    pipeline_parallel: int = 1
     max_adapters: int = 0
     max_lora_rank: int = 16
     structured: bool = False

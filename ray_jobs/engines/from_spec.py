@@ -15,6 +15,7 @@ def engine_settings(
             dtype=spec.dtype.value,
             max_num_seqs=spec.max_num_seqs,
             tensor_parallel=spec.tensor_parallel,
+            pipeline_parallel=spec.pipeline_parallel,
             kv_cache_gib=spec.kv_cache_gib,
             gpu_memory_utilization=spec.gpu_memory_utilization,
             enforce_eager=spec.enforce_eager,

@@ -54,7 +54,11 @@ def engine_arguments(settings: EngineSettings, folder: Path, *, on_cpu: bool) ->
     }
     if settings.tensor_parallel > 0:
         arguments["tensor_parallel_size"] = settings.tensor_parallel
-    if settings.tensor_parallel > 1:
+    if settings.pipeline_parallel > 1:
+        # The workers run on several nodes, in the placement group that this process stands in.
+        arguments["pipeline_parallel_size"] = settings.pipeline_parallel
+        arguments["distributed_executor_backend"] = "ray"
+    elif settings.tensor_parallel > 1:
         # Ray gave this one process all of its GPUs; vLLM's own processes share them.
         arguments["distributed_executor_backend"] = "mp"
     if on_cpu:

@@ -59,6 +59,7 @@ def make_vllm_engine(
     check_device(settings, on_cpu=on_cpu)
     from vllm import EngineArgs
     from vllm.exceptions import VLLMError
+    from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.llm_engine import LLMEngine
 
     from ray_jobs.engines.vllm_counters import make_counters
@@ -66,7 +67,10 @@ def make_vllm_engine(
     counters, factory = make_counters()
     with loading(folder, also=(VLLMError,)):
         llm = LLMEngine.from_engine_args(
-            EngineArgs(**engine_arguments(settings, folder, on_cpu=on_cpu)), stat_loggers=[factory]
+            EngineArgs(**engine_arguments(settings, folder, on_cpu=on_cpu)),
+            # Its batch sizes are those of offline use, where throughput counts and latency doesn't.
+            usage_context=UsageContext.LLM_CLASS,
+            stat_loggers=[factory],
         )
     return VllmEngine(llm, settings=settings, counters=counters, stop_token_ids=stop_token_ids)
 
@@ -112,6 +116,7 @@ class VllmEngine:
                 "kvCacheDtype": str(config.cache_config.cache_dtype),
                 "device": str(config.device_config.device_type),
                 "tensorParallel": config.parallel_config.tensor_parallel_size,
+                "pipelineParallel": config.parallel_config.pipeline_parallel_size,
                 "maxNumSeqs": config.scheduler_config.max_num_seqs,
                 "enforceEager": config.model_config.enforce_eager,
                 "seed": config.model_config.seed,

@@ -4,6 +4,7 @@ Errors of the tree go to the driver as values: Ray would wrap what is raised.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from distillery.spec.job import StorageSpec
 from ray_jobs.answers.ledger import TokenLedger
 from ray_jobs.answers.store import SegmentWriter
 from ray_jobs.engines.base import Engine, EngineSettings, EngineType, Sampling
-from ray_jobs.folders import bring_folder
+from ray_jobs.folders import bring_folder, bring_folder_to
 from ray_jobs.generate.couriers import Flushed
 from ray_jobs.generate.dispatcher import Lease
 from ray_jobs.generate.dispatcher_actor import EngineReady, get_reply
@@ -70,10 +71,18 @@ class RayPort:
 
 class EngineActor:
     """An engine and its loop. ``engine`` is this instance's name, never used again; ``home`` is
-    the driver's machine."""
+    the driver's machine, ``nodes`` are those of its pipeline stages where it spans several."""
 
-    def __init__(self, engine: str, plan: EnginePlan, dispatcher: Any, home: str) -> None:
+    def __init__(
+        self,
+        engine: str,
+        plan: EnginePlan,
+        dispatcher: Any,
+        home: str,
+        nodes: Sequence[str] = (),
+    ) -> None:
         self._home = home
+        self._nodes = nodes
         self._name = engine
         self._plan = plan
         self._dispatcher = dispatcher
@@ -82,7 +91,9 @@ class EngineActor:
         """Loads the model and answers until it is over."""
         try:
             started_at = time.monotonic()
-            bring_folder(Path(self._plan.model_folder), home=self._home)
+            folder = Path(self._plan.model_folder)
+            bring_folder(folder, home=self._home)
+            bring_folder_to(self._nodes[1:], folder, home=self._home)
             engine = self._plan.options.engine_factory(
                 self._plan.settings,
                 self._plan.model_folder,

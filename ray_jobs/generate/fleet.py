@@ -5,6 +5,7 @@ Not here: who gets which row (``dispatcher.py``) and what becomes of answers (``
 
 import logging
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from ray_jobs.engines.gpus import gpus_of_engine
 from ray_jobs.folders import driver_node
 from ray_jobs.generate.dispatcher_actor import DispatcherActor, News, get_reply
 from ray_jobs.generate.engine_actor import ENGINE_FAILED, EngineActor, EngineEnd, EnginePlan
+from ray_jobs.generate.placing import Placer
 from ray_jobs.generate.work import WorkItem
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ class Fleet:
         self._num_engines = num_engines
         self._dispatcher: Any = None
         self._runs: dict[Any, tuple[str, Any]] = {}
+        self._placer = Placer(plan.settings) if plan.settings.pipeline_parallel > 1 else None
+        self._num_unplaced = 0
         self._num_fruitless = 0
         self.num_deaths = 0
 
@@ -48,8 +52,9 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         import ray
 
-        for _name, actor in self._runs.values():
+        for name, actor in self._runs.values():
             ray.kill(actor)
+            self._give_back(name)
         if self._dispatcher is not None:
             ray.kill(self._dispatcher)
         self._runs, self._dispatcher = {}, None
@@ -93,15 +98,24 @@ class Fleet:
         """
         import ray
 
+        broken = self._placer.find_broken() if self._placer else []
         for name, actor in self._runs.values():
             if name in stalled:
                 _LOG.warning("engine stands still and is killed engine=%s", name)
                 ray.kill(actor)
+            elif name in broken:
+                _LOG.warning("engine has lost a node and is killed engine=%s", name)
+                ray.kill(actor)
+        self._start_unplaced()
+        if not self._runs:
+            time.sleep(wait_s)
+            return []
         ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=wait_s)
         quarantined: list[str] = []
         for reference in ended:
             name, _actor = self._runs.pop(reference)
             end = self._end_of(reference)
+            self._give_back(name)
             if end.error is None:
                 continue
             if not end.is_death:
@@ -117,6 +131,8 @@ class Fleet:
             return
         get_reply((self._dispatcher.stop if is_stopped else self._dispatcher.close).remote())
         # Nothing is missing by now: whoever is still loading its model need not finish that.
+        if not self._runs:
+            return
         ray.wait(list(self._runs), num_returns=len(self._runs), timeout=FINISH_S)
 
     def _bury(self, name: str, *, cause: str) -> list[str]:
@@ -140,12 +156,30 @@ class Fleet:
         options = actor_options(
             self._plan.settings, ray.cluster_resources(), num_engines=self._num_engines
         )
+        nodes: tuple[str, ...] = ()
+        if self._placer:
+            place = self._placer.find_place(name)
+            if place is None:
+                self._num_unplaced += 1
+                return
+            options |= place.actor_options()
+            nodes = place.nodes
         actor = (
             ray.remote(EngineActor)
             .options(**options)
-            .remote(name, self._plan, self._dispatcher, driver_node())
+            .remote(name, self._plan, self._dispatcher, driver_node(), nodes)
         )
         self._runs[actor.run.remote()] = (name, actor)
+
+    def _start_unplaced(self) -> None:
+        """Tries again what had no place."""
+        num_waiting, self._num_unplaced = self._num_unplaced, 0
+        for _ in range(num_waiting):
+            self._start_engine()
+
+    def _give_back(self, name: str) -> None:
+        if self._placer:
+            self._placer.give_back(name)
 
     def _end_of(self, reference: Any) -> EngineEnd:
         import ray

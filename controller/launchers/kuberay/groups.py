@@ -68,6 +68,7 @@ def _engine_layout(engine: EngineSpec, installation: Installation, *, replicas: 
         replicas=replicas,
         gpus=engine.tensor_parallel,
         size=_gpu_size(installation, engine.tensor_parallel),
+        hosts=engine.pipeline_parallel,
     )
     return Layout(head=installation.head, head_cpus=0, groups=(group,))
 

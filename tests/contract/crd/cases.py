@@ -66,6 +66,7 @@ def _missing_case(kind: str, name: str, value: object) -> Case:
 
 _VLLM: dict[str, object] = {
     "tensorParallel": 1,
+    "pipelineParallel": 1,
     "maxNumSeqs": 8,
     "kvCacheGib": 0.5,
     "gpuMemoryUtilization": 0.5,

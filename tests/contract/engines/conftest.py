@@ -1,4 +1,5 @@
-"""Both engines with the same tiny random model and two adapters, loaded once a session."""
+"""Both engines with the same tiny random model and two adapters, loaded once a session; and the
+tests' double of one, which passes what every engine must."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from ray_jobs.engines.environment import engine_environment
 from ray_jobs.engines.making import make_engine
 from ray_jobs.records import Message
 from ray_jobs.rendering import Renderer
+from tests.doubles.engine import make_hash_engine
 from tests.models import make_tiny_adapter, make_tiny_llama
 
 QUESTIONS = (
@@ -132,9 +134,14 @@ def transformers(folders: Folders, engine_process: None) -> Iterator[Asker]:
     engine.close()
 
 
-@pytest.fixture(params=["vllm", "transformers"])
+@pytest.fixture(scope="session")
+def double(folders: Folders) -> Asker:
+    return Asker(make_hash_engine(TRANSFORMERS, folders.model), folders)
+
+
+@pytest.fixture(params=["vllm", "transformers", "double"])
 def asker(request: pytest.FixtureRequest) -> Asker:
-    """Each engine in turn."""
+    """Each engine in turn, and the double."""
     asker: Asker = request.getfixturevalue(request.param)
     return asker
 

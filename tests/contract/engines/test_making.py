@@ -93,12 +93,12 @@ def test_vllm_refuses_a_rank_it_has_no_room_for(folders: Folders, engine_process
 
 
 def test_extra_stop_tokens_end_an_answer(
-    own_settings: EngineSettings, folders: Folders, asker: Asker
+    own_settings: EngineSettings, folders: Folders, transformers: Asker
 ) -> None:
-    (whole,) = asker.answer(asker.request())
-    third = asker.renderer._tokenizer(whole.text, add_special_tokens=False)["input_ids"][2]
+    (whole,) = transformers.answer(transformers.request())
+    third = transformers.renderer._tokenizer(whole.text, add_special_tokens=False)["input_ids"][2]
     (cut,) = answer_elsewhere(
-        own_settings, folders.model, [asker.request()], stop_token_ids=[third]
+        own_settings, folders.model, [transformers.request()], stop_token_ids=[third]
     )
     assert cut.finish_reason == "stop"
     assert cut.num_tokens == 3

@@ -173,9 +173,9 @@ def test_a_teacher_on_a_cpu_has_layouts_but_no_step(tmp_path: Path) -> None:
             id="unknown_rows",
         ),
         pytest.param(
-            ["--rows", "trian=5"],
+            ["--rows", "training=5"],
             {},
-            "--rows: must look like split=number, got 'trian=5'; for example train=2000 (splits "
+            "--rows: must look like split=number, got 'training=5'; for example train=2000 (splits "
             "are train, validation, test)",
             id="bad_rows",
         ),

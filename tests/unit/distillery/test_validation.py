@@ -257,6 +257,18 @@ def test_what_can_run_is_accepted(changes: dict) -> None:
             id="promotion_of_an_arm_nobody_has",
         ),
         pytest.param(
+            {"teacher__engine": {"type": "vllm", "pipelineParallel": 2}},
+            "spec.teacher.engine.pipelineParallel: needs GPUs, got 2 and tensorParallel 0, the "
+            "CPU; set tensorParallel or remove it",
+            id="pipeline_on_the_cpu",
+        ),
+        pytest.param(
+            {"evaluation__engine": {"type": "vllm", "tensorParallel": 1, "pipelineParallel": 2}},
+            "spec.evaluation.engine.pipelineParallel: must be 1, students are evaluated within a "
+            "node, got 2; remove it",
+            id="pipeline_of_students",
+        ),
+        pytest.param(
             {"evaluation__promoteIf": {"arm": "Base", "beats": "Vanilla"}},
             "spec.evaluation.promoteIf.arm: must be a trained arm other than beats (Vanilla), got Base",
             id="promotion_of_base",

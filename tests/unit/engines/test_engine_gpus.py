@@ -10,6 +10,7 @@ from distillery.errors import ResourceError, SpecError
 from distillery.spec.engine import TransformersEngineSpec, VllmEngineSpec
 from ray_jobs.answering import actor as answering
 from ray_jobs.engines.base import EngineSettings, EngineType
+from ray_jobs.engines.environment import engine_environment
 from ray_jobs.engines.from_spec import engine_settings
 from ray_jobs.engines.gpus import gpus_of_engine
 from ray_jobs.engines.vllm_arguments import check_device, engine_arguments
@@ -27,6 +28,15 @@ def vllm(tensor_parallel: int = 0, **changes: Any) -> EngineSettings:
 def test_the_job_s_gpus_reach_the_engine(tensor_parallel: int) -> None:
     spec = VllmEngineSpec(tensor_parallel=tensor_parallel)
     assert engine_settings(spec).tensor_parallel == tensor_parallel
+
+
+def test_a_pipeline_over_nodes_is_run_by_vllm_s_workers_under_ray() -> None:
+    settings = engine_settings(VllmEngineSpec(tensor_parallel=8, pipeline_parallel=2))
+    arguments = engine_arguments(settings, FOLDER, on_cpu=False)
+    assert arguments["tensor_parallel_size"] == 8
+    assert arguments["pipeline_parallel_size"] == 2
+    assert arguments["distributed_executor_backend"] == "ray"
+    assert engine_environment(settings)["VLLM_ENABLE_V1_MULTIPROCESSING"] == "1"
 
 
 def test_transformers_has_no_such_setting() -> None:

@@ -62,6 +62,14 @@ def test_gpu_steps_have_one_group_of_workers(
     )
 
 
+def test_a_replica_over_several_nodes_is_as_many_pods() -> None:
+    engine = {**GPU_CHANGES["teacher__engine"], "pipelineParallel": 2}
+    ray_job = ray_job_of(GENERATE, **{**GPU_CHANGES, "teacher__engine": engine})
+    (group,) = groups_of(ray_job)
+    assert (group["replicas"], group["numOfHosts"]) == (4, 2)
+    assert resources_of(group["template"])["nvidia.com/gpu"] == "8"
+
+
 @pytest.mark.parametrize("step", [GENERATE, TRAIN, EVALUATE, PUBLISH], ids=lambda step: step.id)
 def test_heads_of_gpu_steps_offer_nothing_to_ray(step: Step) -> None:
     ray_job = ray_job_of(step, **GPU_CHANGES)
