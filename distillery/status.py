@@ -107,6 +107,8 @@ class RuntimeStatus(Model):
     """How often the job has begun: a resumed job begins anew, with prepare."""
     suspended: bool = False
     """Whether this run has been suspended: going on is the next run."""
+    upgrade: str = Field(default="", max_length=64)
+    """The request of ``distillery upgrade`` that was carried out last."""
 
 
 class StatusSummary(Model):

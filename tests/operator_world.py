@@ -15,6 +15,7 @@ from controller.launchers.kuberay.labels import ATTEMPT, STEP
 from controller.launchers.kuberay.launcher import KubeRayLauncher
 from controller.operator.caches import Caches
 from controller.operator.limits import LaunchLimiter, LaunchLimits
+from controller.operator.priorities import Priorities
 from controller.operator.reconciler import Reconciler, Surroundings
 from controller.operator.recording import StatusRecorder
 from controller.runtime.buckets import TokenBucket
@@ -77,6 +78,7 @@ class OperatorWorld:
                 announce=lambda view, kind, reason, note: self.events.append((kind, reason, note)),
                 attempt_ended=lambda view, stage: self.ended.append((stage.step, stage.attempt)),
                 forget=self.launcher.forget,
+                priority_of=Priorities(self.api, clock=now).value_of,
                 defaults=RuntimeStatus(
                     image=INSTALLATION.image,
                     ray_version=INSTALLATION.ray_version,

@@ -1,4 +1,4 @@
-"""The verbs on jobs in a cluster: status, suspend, resume, delete, report.
+"""The verbs on jobs in a cluster: status, suspend, resume, upgrade, delete, report.
 
 They read and write the resource alone, as kubectl would, with the rights of the user's kubeconfig.
 What they print is the status the controller wrote. ``logs`` is ``cluster_logs.py``.
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from controller.cli.cluster_target import ClusterTarget
 from controller.cli.views import stage_table, utc_now
-from controller.jobs.views import JobView
+from controller.jobs.views import UPGRADE, JobView
 from controller.kube.resources import DISTILLATION_JOBS
 from distillery.conditions import ConditionStatus, ConditionType
 from distillery.errors import ExternalError, word
@@ -108,6 +108,32 @@ def resume_job(target: ClusterTarget) -> int:
     target.say(
         f"{view.key}: {'tries again' if is_over else 'goes on'}, finished steps are not run again; "
         f"see {target.command('status')}"
+    )
+    return EXIT_OK
+
+
+def upgrade_job(target: ClusterTarget) -> int:
+    """Has a job's next attempts run the installation's present image. Raises ``ExternalError``
+    where the job has succeeded, or names its own image."""
+    view = target.fetch()
+    runtime = view.status.runtime
+    if view.status.is_true(ConditionType.FINISHED) and view.status.is_true(ConditionType.SUCCEEDED):
+        raise _over(target, view, "there is nothing to upgrade")
+    if runtime is None:
+        target.say(f"{view.key}: nothing of it is frozen yet; it starts with the present image")
+        return EXIT_OK
+    if view.job is not None and view.job.spec.runtime.image:
+        problem = f"names its own image, got {view.job.spec.runtime.image}; change that instead"
+        raise ExternalError(word(view.key, problem), reason="OwnImage")
+    target.api.merge(
+        DISTILLATION_JOBS,
+        namespace=target.namespace,
+        name=target.name,
+        patch={"metadata": {"annotations": {UPGRADE: utc_now().isoformat(timespec="seconds")}}},
+    )
+    target.say(
+        f"{view.key}: its next attempts run the installation's present image, until now "
+        f"{runtime.image}; an attempt that runs goes on with its own"
     )
     return EXIT_OK
 

@@ -14,6 +14,7 @@ from controller.cli.cluster import (
     show_report,
     show_status,
     suspend_job,
+    upgrade_job,
 )
 from controller.cli.cluster_logs import show_logs
 from controller.cli.cluster_target import ClusterApi, ClusterTarget
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[[ClusterTarget, Any], int]] = {
     "logs": lambda target, parsed: show_logs(target, step=parsed.step, follow=parsed.follow),
     "suspend": lambda target, _: suspend_job(target),
     "resume": lambda target, _: resume_job(target),
+    "upgrade": lambda target, _: upgrade_job(target),
     "delete": lambda target, _: delete_job(target),
     "report": lambda target, _: show_report(target),
 }
@@ -77,6 +79,20 @@ Go on where the job was suspended, or has failed: mend what was wrong before. Fi
 found and not run again.
 
 exit codes: 0 it goes on, 1 refused or succeeded already, 2 there is no such job
+""",
+    ),
+    "upgrade": (
+        "run a job's next attempts with the present image",
+        """\
+A job keeps the image it was accepted with, whatever the installation is updated to. This moves it
+to the installation's present image: from the next attempt of any step on.
+
+examples:
+  distillery upgrade commonsense -n team-a
+  distillery suspend commonsense && distillery upgrade commonsense && distillery resume commonsense
+                                               at once, giving up the attempt that runs
+
+exit codes: 0 asked for, 1 refused, 2 there is no such job
 """,
     ),
     "delete": (

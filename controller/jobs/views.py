@@ -16,6 +16,9 @@ from distillery.spec.job import DistillationJob
 from distillery.status import JobStatus
 from distillery.validation.rules import find_problems
 
+UPGRADE = "distillery.dev/upgrade"
+"""Annotation of a job: a new value asks for the installation's present image, from the next attempt
+on."""
 _METADATA = ("name", "namespace", "labels", "annotations")
 
 

@@ -43,5 +43,9 @@ ROLE_BINDINGS = Resource(
 NETWORK_POLICIES = Resource(
     group="networking.k8s.io", version="v1", plural="networkpolicies", kind="NetworkPolicy"
 )
+PRIORITY_CLASSES = Resource(
+    group="scheduling.k8s.io", version="v1", plural="priorityclasses", kind="PriorityClass"
+)
+"""Of the whole cluster: asked for without a namespace."""
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
 EVENTS = Resource(group="events.k8s.io", version="v1", plural="events", kind="Event")

@@ -32,6 +32,9 @@ def announce_changes(
 
 def find_changes(old: JobStatus, new: JobStatus) -> Iterator[Notice]:
     """The events between two statuses."""
+    if old.runtime and new.runtime and old.runtime.image != new.runtime.image:
+        note = f"next attempts run {new.runtime.image}, until now {old.runtime.image}"
+        yield Notice(type=NORMAL, reason="ImageChanged", note=note)
     before = {each.step: each for each in old.stages}
     for stage in new.stages:
         yield from _stage_notices(before.get(stage.step), stage)

@@ -25,6 +25,7 @@ from controller.operator.caches import Caches
 from controller.operator.health import HealthServer
 from controller.operator.limits import LaunchLimiter, LaunchLimits
 from controller.operator.metrics import ControllerMetrics, JobsCollector
+from controller.operator.priorities import Priorities
 from controller.operator.reconciler import Reconciler, Surroundings
 from controller.operator.recording import (
     PLACE_WRITES_PER_S,
@@ -209,6 +210,7 @@ class ControllerProcess:
             ),
             count_active=self._active.by_namespace,
             expect=self._active.expect,
+            priority_of=Priorities(api, clock=self._clock.now).value_of,
             announce=self._announce,
             attempt_ended=self._count_attempt,
             forget=self._forget_job,

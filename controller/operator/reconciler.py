@@ -42,7 +42,8 @@ Announce = Callable[[JobView, str, str, str], None]
 class Surroundings:
     """What a reconciler works with. ``count_active``: active steps by namespace. ``expect``: the
     job of that key has so many steps that live or are about to. ``forget``: the job of that uid is
-    gone. ``wall``: seconds since the epoch; ``monotonic``: for waiting."""
+    gone. ``priority_of``: what a PriorityClass of that name is worth. ``wall``: seconds since the
+    epoch; ``monotonic``: for waiting."""
 
     api: KubeApi
     find_job: Callable[[str], Json | None]
@@ -57,6 +58,7 @@ class Surroundings:
     wall: Callable[[], float]
     monotonic: Callable[[], float]
     expect: Callable[[str, int], None] = lambda key, num_steps: None
+    priority_of: Callable[[str], int] = lambda name: 0
 
 
 class Reconciler:
@@ -132,7 +134,8 @@ class Reconciler:
             self._with.limiter.forget(view.key)
             return decided
         num_live = len(snapshot.live)
-        grant = self._ask(view, wanted, num_live)
+        priority = self._with.priority_of(snapshot.job.spec.runtime.priority_class_name)
+        grant = self._ask(view, wanted, num_live, priority=priority)
         if grant.num_starts >= wanted:
             return decided
         cluster = replace(snapshot.cluster, max_starts=grant.num_starts, queue=grant.queue)
@@ -142,9 +145,13 @@ class Reconciler:
             wait_s = min(wait_s, decided.requeue_after_s)
         return replace(decided, requeue_after_s=wait_s)
 
-    def _ask(self, view: JobView, wanted: int, num_live: int) -> Grant:
+    def _ask(self, view: JobView, wanted: int, num_live: int, *, priority: int) -> Grant:
         asking = Asking(
-            key=view.key, namespace=view.namespace, num_steps=wanted, created=view.created
+            key=view.key,
+            namespace=view.namespace,
+            num_steps=wanted,
+            created=view.created,
+            priority=priority,
         )
         # What one job is granted counts before the next one asks.
         with self._asking:

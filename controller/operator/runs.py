@@ -2,23 +2,38 @@
 
 from collections.abc import Sequence
 
-from controller.jobs.views import JobView
+from controller.jobs.views import UPGRADE, JobView
 from controller.plan.snapshot import Attempt
 from distillery.conditions import ConditionType, Reason
 from distillery.spec.job import DistillationJob
 from distillery.status import RuntimeStatus, StepState
 
+MAX_UPGRADE_CHARS = 64
+
 
 def current_runtime(view: JobView, job: DistillationJob, defaults: RuntimeStatus) -> RuntimeStatus:
     """What holds for the job's next attempts.
 
-    The image is frozen when the job is first accepted, but for one the job names itself. A job that
-    goes on after a suspension, or is changed after it failed, begins its next run.
+    The image is frozen when the job is first accepted, but for one the job names itself, until
+    ``distillery upgrade`` asks for the installation's present one. A job that goes on after a
+    suspension, or is changed after it failed, begins its next run.
     """
     recorded = view.status.runtime
+    asked = job.metadata.annotations.get(UPGRADE, "")[:MAX_UPGRADE_CHARS]
     if recorded is None:
         image = job.spec.runtime.image or defaults.image
-        return defaults.model_copy(update={"image": image, "suspended": job.spec.suspend})
+        return defaults.model_copy(
+            update={"image": image, "suspended": job.spec.suspend, "upgrade": asked}
+        )
+    if asked != recorded.upgrade:
+        recorded = recorded.model_copy(
+            update={
+                "image": defaults.image,
+                "ray_version": defaults.ray_version,
+                "config_version": defaults.config_version,
+                "upgrade": asked,
+            }
+        )
     runtime = recorded.model_copy(update={"image": job.spec.runtime.image or recorded.image})
     if job.spec.suspend:
         return runtime.model_copy(update={"suspended": True})

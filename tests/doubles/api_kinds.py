@@ -49,6 +49,7 @@ def built_in_kinds() -> tuple[ServedKind, ...]:
     return (
         *(ServedKind(resource=resource) for resource in plain),
         ServedKind(resource=NAMESPACES, is_namespaced=False, has_status=True),
+        ServedKind(resource=resources.PRIORITY_CLASSES, is_namespaced=False),
         ServedKind(resource=resources.NETWORK_POLICIES, has_generation=True),
         ServedKind(resource=resources.PODS, has_status=True, has_generation=True),
         ServedKind(resource=SERVICES, has_status=True),

@@ -1,5 +1,6 @@
 """The verbs on jobs in a cluster: what they write, what they say, and how they end."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.unit.controller.cluster_jobs import (
 )
 
 FALSE, TRUE, UNKNOWN = ConditionStatus.FALSE, ConditionStatus.TRUE, ConditionStatus.UNKNOWN
-VERBS = ("status", "logs", "suspend", "resume", "delete", "report")
+VERBS = ("status", "logs", "suspend", "resume", "upgrade", "delete", "report")
 ENDED = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T00:04:05Z"}
 
 
@@ -214,6 +215,39 @@ def test_what_is_as_wanted_is_not_written_again(world: World) -> None:
     want = "default/sums: is not suspended; see distillery status sums -n default\n"
     assert world.run("resume", "sums") == Said(code=0, out=want)
     assert world.server.version == version
+
+
+FROZEN = {"runtime": {"image": "ray:old", "rayVersion": "2.60.0", "configVersion": 1}}
+
+
+def test_an_upgrade_is_asked_for_by_an_annotation(world: World) -> None:
+    world.apply(status={"conditions": accepted(), **FROZEN})
+    want = (
+        "default/sums: its next attempts run the installation's present image, until now ray:old; "
+        "an attempt that runs goes on with its own\n"
+    )
+    assert world.run("upgrade", "sums") == Said(code=0, out=want)
+    asked = world.job()["metadata"]["annotations"]["distillery.dev/upgrade"]
+    assert datetime.fromisoformat(asked).tzinfo is not None
+
+
+def test_a_job_that_has_frozen_nothing_needs_no_upgrade(world: World) -> None:
+    world.apply(status={"conditions": accepted()})
+    want = "default/sums: nothing of it is frozen yet; it starts with the present image\n"
+    assert world.run("upgrade", "sums") == Said(code=0, out=want)
+    assert "annotations" not in world.job()["metadata"]
+
+
+def test_a_job_with_an_image_of_its_own_is_not_upgraded(world: World) -> None:
+    world.apply(status={"conditions": accepted(), **FROZEN}, runtime__image="mine:1")
+    want = "default/sums: names its own image, got mine:1; change that instead"
+    assert world.refusal("upgrade", "sums") == (1, want)
+
+
+def test_a_job_that_has_succeeded_is_not_upgraded(world: World) -> None:
+    world.apply(status={"conditions": finished(succeeded=True), **FROZEN})
+    want = "default/sums: has succeeded; there is nothing to upgrade"
+    assert world.refusal("upgrade", "sums") == (1, want)
 
 
 def test_a_job_that_has_succeeded_is_neither_suspended_nor_resumed(world: World) -> None:
