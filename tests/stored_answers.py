@@ -1,9 +1,15 @@
 """Builders of stored answers for the tests of the store and the stage."""
 
+import hashlib
 from typing import Any
 
 from ray_jobs.answers.reuse import Held, StoredAnswer
 from ray_jobs.engines.base import FinishReason
+
+
+def key(name: str) -> str:
+    """A row key, as the store takes them."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def make_answer(key: str = "k", **changes: Any) -> StoredAnswer:

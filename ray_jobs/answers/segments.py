@@ -2,12 +2,12 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from distillery.errors import ExternalError
 from ray_jobs.answers.reuse import StoredAnswer
-from ray_jobs.engines.base import FinishReason
 
 SUFFIX = ".parquet"
 _PROVENANCE = b"distillery.provenance"
@@ -41,8 +41,16 @@ def encode_segment(answers: Sequence[StoredAnswer], *, provenance: Mapping[str, 
     return sink.getvalue()
 
 
-def decode_segment(data: bytes, *, place: str) -> list[StoredAnswer]:
-    """The answers in a segment's bytes.
+def read_segment(data: bytes) -> Any:
+    """A segment's bytes as an Arrow table of its columns. Read it within ``reading_segment``."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(data), columns=list(_COLUMNS)).select(_COLUMNS)
+
+
+@contextmanager
+def reading_segment(data: bytes, *, place: str) -> Iterator[None]:
+    """Around the reading of what may be no segment.
 
     Args:
         place: Named in the error.
@@ -51,31 +59,15 @@ def decode_segment(data: bytes, *, place: str) -> list[StoredAnswer]:
         ExternalError: ``SegmentUnreadable``: not what ``encode_segment`` wrote.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data), columns=list(_COLUMNS)).to_pydict()
-        reasons = [FinishReason(value) for value in table["finish_reason"]]
-        rest = [table[name] for name in _COLUMNS if name != "finish_reason"]
-    except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+        yield
+    except (pa.ArrowException, ValueError, KeyError) as error:
         raise ExternalError(
             f"{place[-120:]}: not a segment of answers, got {len(data)} bytes; "
             "restore it, or delete it to have its answers generated again",
             reason="SegmentUnreadable",
         ) from error
-    return [
-        StoredAnswer(
-            key=key,
-            text=text,
-            finish_reason=reason,
-            num_prompt_tokens=num_prompt_tokens,
-            num_tokens=num_tokens,
-            max_model_len=max_model_len,
-        )
-        for key, text, num_prompt_tokens, num_tokens, max_model_len, reason in zip(
-            *rest, reasons, strict=True
-        )
-    ]
 
 
 def read_provenance(data: bytes) -> dict[str, Any]:

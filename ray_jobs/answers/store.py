@@ -7,17 +7,30 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from distillery.manifests import teacher_prefix
 from ray_jobs.answers.index import AnswerIndex
 from ray_jobs.answers.keys import TeacherIdentity
 from ray_jobs.answers.reuse import StoredAnswer
-from ray_jobs.answers.segments import SUFFIX, decode_segment, encode_segment, segment_name
+from ray_jobs.answers.segments import (
+    SUFFIX,
+    encode_segment,
+    read_segment,
+    reading_segment,
+    segment_name,
+)
+from ray_jobs.answers.stored import StoredAnswersBuilder
 from ray_jobs.storage.base import Storage
+from ray_jobs.storage.faults import os_faults
 
 _NUM_READERS = 8
 """Segments are small and a read waits for the network: a few at once, within boto3's pool."""
+_NUM_AHEAD = 64
+"""Segments in memory at once."""
+TEXTS = "answers.texts"
+"""The scratch file of the stored answers' texts."""
 
 
 def segments_prefix(*, namespace: str, teacher: TeacherIdentity) -> str:
@@ -26,22 +39,29 @@ def segments_prefix(*, namespace: str, teacher: TeacherIdentity) -> str:
     return f"{prefix}/segments"
 
 
-def load_index(storage: Storage, prefix: str) -> AnswerIndex:
+def load_index(storage: Storage, prefix: str, *, scratch: Path) -> AnswerIndex:
     """The winners of all segments below ``prefix``.
+
+    Args:
+        scratch: A folder of this machine for their texts: as large as all of them.
 
     Raises:
         ExternalError: ``SegmentUnreadable``; storage's own.
+        ResourceError: ``DiskFull``.
     """
-    keys = [found.key for found in storage.list(f"{prefix}/") if found.key.endswith(SUFFIX)]
-    index = AnswerIndex()
-
-    def read(key: str) -> list[StoredAnswer]:
-        return decode_segment(storage.get_bytes(key), place=storage.uri_of(key))
-
-    with ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="segments") as pool:
-        for key, answers in zip(keys, pool.map(read, keys), strict=True):
-            index.add(key.removeprefix(f"{prefix}/"), answers)
-    return index
+    keys = sorted(found.key for found in storage.list(f"{prefix}/") if found.key.endswith(SUFFIX))
+    place = scratch / TEXTS
+    with (
+        os_faults(str(place)),
+        StoredAnswersBuilder(place) as builder,
+        ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="segments") as pool,
+    ):
+        for start in range(0, len(keys), _NUM_AHEAD):
+            some = keys[start : start + _NUM_AHEAD]
+            for key, data in zip(some, pool.map(storage.get_bytes, some), strict=True):
+                with reading_segment(data, place=storage.uri_of(key)):
+                    builder.add(key.removeprefix(f"{prefix}/"), read_segment(data))
+        return AnswerIndex(builder.build())
 
 
 class SegmentWriter:

@@ -50,7 +50,7 @@ def run(
     )
     tally = Tally(task=inputs.task, asks=asks, min_success_ratio=config.settings.min_success_ratio)
     desk = Desk(
-        index=load_index(tools.storage, segments),
+        index=load_index(tools.storage, segments, scratch=tools.scratch),
         write=Scribe(
             task=inputs.task,
             renderer=inputs.renderer,

@@ -1,13 +1,23 @@
 """The winner and reuse rules hold whatever was stored, in whatever order it is read."""
 
+import itertools
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_jobs.answers.index import AnswerIndex
 from ray_jobs.answers.reuse import Held, StoredAnswer, judge, winner
+from ray_jobs.answers.segments import encode_segment, read_segment
+from ray_jobs.answers.stored import StoredAnswersBuilder
 from ray_jobs.engines.base import FinishReason
 from ray_jobs.records import RowStatus
+from tests.stored_answers import key
 
+KEYS = (key("k"), key("l"), key("k")[:16] + key("l")[16:])
+"""The third shares its first half's half with the first."""
 finishes = st.sampled_from([FinishReason.STOP, FinishReason.LENGTH, FinishReason.CONTEXT])
 answers = st.builds(
     StoredAnswer,
@@ -42,6 +52,28 @@ def test_index_is_the_same_in_any_order_of_segments(rows: list[Held], random: ob
     for row in [*shuffled, *rows]:
         second.add(row.segment, [row.answer])
     assert [first.get(key) for key in "kl"] == [second.get(key) for key in "kl"]
+
+
+@given(st.lists(st.builds(Held, segment=st.sampled_from("1234"), answer=answers), max_size=12))
+def test_the_store_on_disk_has_the_same_winners_as_memory(rows: list[Held]) -> None:
+    rows = [
+        replace(row, answer=replace(row.answer, key=KEYS["klm".index(name)]))
+        for row, name in zip(rows, itertools.cycle("klm"), strict=False)
+    ]
+    memory = AnswerIndex()
+    with tempfile.TemporaryDirectory() as folder:
+        with StoredAnswersBuilder(Path(folder) / "texts") as builder:
+            for segment in "1234":
+                # One segment never says the same thing of a key in two ways.
+                held = {row.answer.key: row.answer for row in rows if row.segment == segment}
+                memory.add(segment, held.values())
+                data = encode_segment(list(held.values()), provenance={})
+                builder.add(segment, read_segment(data))
+            stored = builder.build()
+        found = [stored.get(key) for key in KEYS]
+        assert [held and held.answer for held in found] == [memory.get(key) for key in KEYS]
+        assert len(stored) == len(memory)
+        assert stored.get(key("unknown")) is None
 
 
 @given(answers, limits, windows)
