@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from distillery.manifests import ManifestRef, canonical_json, sha256_hex
+from distillery.sizing.estimates import Estimate
 from distillery.spec.dataset import DatasetSpec, PromptsSpec
 from distillery.spec.engine import Dtype, EngineSpec
 from distillery.spec.job import JobSpec, PromoteIf, StorageSpec
@@ -260,8 +261,10 @@ def input_hash(inputs: Model, upstream: dict[str, ManifestRef]) -> str:
 
 class PrepareVerdict(Model):
     """Prepare's summary, all the planner needs to go on: the data's manifest, the pinned models
-    (key ``teacher`` or ``students/<name>``), and the steps found finished."""
+    (key ``teacher`` or ``students/<name>``), the steps found finished, and what the job is expected
+    to take, where it says its GPUs."""
 
     dataset: ManifestRef
     pins: dict[str, PinnedModel]
     finished: dict[str, ManifestRef] = Field(default_factory=dict)
+    estimate: Estimate | None = None

@@ -9,6 +9,7 @@ from pydantic import Field
 from distillery.conditions import ConditionStatus, ConditionType
 from distillery.names import MAX_STUDENT_NAME_CHARS
 from distillery.progress import Progress
+from distillery.sizing.estimates import Estimate
 from distillery.spec.model import Model
 from distillery.steps import Stage
 
@@ -173,6 +174,7 @@ class JobStatus(Model):
     runtime: RuntimeStatus | None = None
     stages: tuple[StageStatus, ...] = Field(default=(), max_length=MAX_STAGES)
     """Every step, in the order they run."""
+    estimate: Estimate | None = None
     results: ResultsStatus | None = None
 
     def dump(self) -> dict[str, object]:

@@ -23,6 +23,8 @@ class SplitSummary(Model):
     """Prepared rows: what the teacher is asked."""
     num_with_gold: int = 0
     """Prepared rows that have ground truth."""
+    mean_chars: float = 0
+    """Characters of a prepared row's messages, on average; 0 where it wasn't counted."""
     num_groups: int = 0
     """Different groups among the prepared rows, for clustered intervals."""
     num_rows_cut: int = 0

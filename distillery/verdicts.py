@@ -20,6 +20,7 @@ from distillery.stage_configs import PinnedModel, PrepareVerdict
 from distillery.step_configs import TEACHER_PIN, student_pin
 
 _DATASET, _PINS, _FINISHED, _IS_PACKED = "dataset", "pins", "finished", "isPacked"
+_ESTIMATE = "estimate"
 
 
 def pack_verdict(verdict: PrepareVerdict) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def pack_verdict(verdict: PrepareVerdict) -> dict[str, Any]:
         _DATASET: [verdict.dataset.prefix, _shorten(verdict.dataset.sha256)],
         _PINS: {name: _pack_pin(pin) for name, pin in verdict.pins.items()},
         _FINISHED: finished,
-    }
+    } | ({_ESTIMATE: verdict.estimate.dump()} if verdict.estimate else {})
 
 
 def unpack_verdict(summary: Mapping[str, Any], spec: JobSpec) -> PrepareVerdict:
@@ -67,6 +68,7 @@ def unpack_verdict(summary: Mapping[str, Any], spec: JobSpec) -> PrepareVerdict:
                 step: ManifestRef(prefix=f"{head}/{step}/{input_hash}", sha256=_lengthen(digest))
                 for step, (input_hash, digest) in summary[_FINISHED].items()
             },
+            estimate=summary.get(_ESTIMATE),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvariantError(

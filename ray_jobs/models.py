@@ -18,8 +18,10 @@ import os
 import secrets
 import shutil
 import tempfile
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from distillery.errors import SpecError, word
@@ -27,7 +29,7 @@ from distillery.manifests import canonical_json, sha256_hex
 from distillery.spec.job import StorageSpec
 from distillery.spec.teacher import ModelRef
 from distillery.stage_configs import PinnedModel, StepContext
-from ray_jobs.engines.model_folder import check_model_folder
+from ray_jobs.engines.model_folder import check_model_folder, read_model_config
 from ray_jobs.hub import MODEL_SCHEME, fetch_snapshot, list_model_files
 from ray_jobs.rendering import RENDERER_VERSION, Renderer
 from ray_jobs.storage.base import Storage, StoredObject
@@ -49,8 +51,21 @@ def model_cache(context: StepContext) -> Path:
     return Path(context.scratch_dir) / "models"
 
 
+@dataclass(frozen=True, kw_only=True)
+class InspectedModel:
+    """A model as it is now, and its ``config.json``."""
+
+    pin: PinnedModel
+    config: dict[str, Any]
+
+
 def pin_model(ref: ModelRef, storage: StorageSpec, cache: Path) -> PinnedModel:
-    """The model as it is now: its digest, commit and the hash of its chat template.
+    """As ``inspect_model``, without the config."""
+    return inspect_model(ref, storage, cache).pin
+
+
+def inspect_model(ref: ModelRef, storage: StorageSpec, cache: Path) -> InspectedModel:
+    """The model as it is now: its digest, commit and the hash of its chat template, its config.
 
     Weights aren't downloaded.
 
@@ -71,7 +86,7 @@ def pin_model(ref: ModelRef, storage: StorageSpec, cache: Path) -> PinnedModel:
         names = list_model_files(repo, commit=folder.name, reason=UNREADABLE)
         if names is not None:
             _check_names(ref.uri, names)
-        return _pin(ref, folder, digest=folder.name, cache=cache, revision=folder.name)
+        return _inspect(ref, folder, digest=folder.name, cache=cache, revision=folder.name)
     if ref.uri.startswith("s3://"):
         source = _open(ref.uri, storage)
         files = _list_model_files(source)
@@ -79,10 +94,10 @@ def pin_model(ref: ModelRef, storage: StorageSpec, cache: Path) -> PinnedModel:
         with os_faults(str(cache)), tempfile.TemporaryDirectory() as folder_name:
             folder = Path(folder_name)
             _download(source, [file for file in files if not fnmatch(file.key, _WEIGHTS)], folder)
-            return _pin(ref, folder, digest=_digest_objects(files), cache=cache)
+            return _inspect(ref, folder, digest=_digest_objects(files), cache=cache)
     folder = _local_folder(ref.uri)
     check_model_folder(folder)
-    return _pin(ref, folder, digest=_digest_folder(folder), cache=cache)
+    return _inspect(ref, folder, digest=_digest_folder(folder), cache=cache)
 
 
 def fetch_model(pin: PinnedModel, storage: StorageSpec, cache: Path) -> Path:
@@ -110,16 +125,17 @@ def fetch_model(pin: PinnedModel, storage: StorageSpec, cache: Path) -> Path:
     return folder
 
 
-def _pin(
+def _inspect(
     ref: ModelRef, folder: Path, *, digest: str, cache: Path, revision: str = ""
-) -> PinnedModel:
-    return PinnedModel(
+) -> InspectedModel:
+    pin = PinnedModel(
         uri=ref.uri,
         revision=revision,
         date=ref.date,
         digest=digest,
         template_hash=_template_hash(folder, ref, digest=digest, cache=cache),
     )
+    return InspectedModel(pin=pin, config=read_model_config(folder))
 
 
 def _template_hash(folder: Path, ref: ModelRef, *, digest: str, cache: Path) -> str:

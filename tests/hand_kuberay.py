@@ -67,7 +67,7 @@ class HandKubeRay:
         step = child["metadata"]["labels"][STEP]
         summary = summary or {}
         if step == "prepare":
-            summary = make_verdict(make_job(), finished=finished).dump()
+            summary = make_verdict(make_job(), finished=finished).dump() | summary
         self.report(child, outcome=make_outcome(step, summary=summary))
         self.set_status(child, jobDeploymentStatus="Complete", jobStatus="SUCCEEDED")
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from distillery.manifests import ManifestRef, sha256_hex
+from distillery.sizing.estimates import Estimate
 from distillery.spec.job import DistillationJob
 from distillery.stage_configs import PinnedModel, PrepareVerdict
 from distillery.step_configs import TEACHER_PIN, student_pin
@@ -48,4 +49,5 @@ def make_whole_verdict(job: DistillationJob) -> PrepareVerdict:
     pins = {TEACHER_PIN: pin("teacher", spec.teacher.model, "ab" * 20)}
     pins |= {student_pin(one.name): pin(one.name, one.model) for one in spec.students}
     finished = {step.id: ref(step.id) for step in steps_of(spec) if step != PREPARE}
-    return PrepareVerdict(dataset=ref(PREPARE.id), pins=pins, finished=finished)
+    estimate = Estimate(gpu_hours=123456.78, duration_seconds=1_234_567, cost_usd=9876543.21)
+    return PrepareVerdict(dataset=ref(PREPARE.id), pins=pins, finished=finished, estimate=estimate)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from controller.cli.cluster_target import ClusterTarget
+from controller.cli.progress_text import estimate_text
 from controller.cli.views import stage_table, utc_now
 from controller.jobs.views import UPGRADE, JobView
 from controller.kube.resources import DISTILLATION_JOBS
@@ -41,6 +42,8 @@ def show_status(target: ClusterTarget) -> int:
     for condition in find_troubles(status):
         _print(console, f"  {condition.type}={condition.status} {condition.reason}:")
         _print(console, f"    {condition.message}")
+    if status.estimate is not None:
+        _print(console, f"  {estimate_text(status.estimate)}")
     if status.stages:
         console.print(stage_table(status, utc_now()))
     for url in sorted({stage.dashboard_url for stage in status.stages if stage.dashboard_url}):

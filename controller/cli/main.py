@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TextIO
 
 from controller.cli.interrupts import Interrupts
-from controller.cli.plan import PROMPT_TOKENS, PlanOptions, parse_rows, show_plan
+from controller.cli.plan import PlanOptions, parse_rows, show_plan
 from controller.cli.run import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, RunOptions, run_job
 from controller.cli.verbs import VERBS, Connect, add_verbs, run_verb
 from controller.launchers.ray_launcher import Entrypoint
 from distillery.errors import DistilleryError, SpecError
 from distillery.loading import Rules, load_job, warnings_for
 from distillery.local_uris import resolve_uris
+from distillery.sizing.estimates import PROMPT_TOKENS
 from distillery.spec.job import DistillationJob
 from distillery.validation.rules import find_problems, find_problems_but_sizing
 from distillery.validation.runtime import find_machine_warnings
@@ -225,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prompt-tokens",
         metavar="N",
         type=_positive,
-        help=f"mean length of a prompt; default: {PROMPT_TOKENS}",
+        help=f"mean length of a prompt; default: {PROMPT_TOKENS:g}",
     )
     plan.add_argument(
         "--answer-tokens",

@@ -18,11 +18,10 @@ from rich.text import Text
 from controller.cli.progress_text import duration
 from distillery.errors import SpecError
 from distillery.sizing.efficiencies import DEFAULT_EFFICIENCY
-from distillery.sizing.engine_memory import EngineFormats
-from distillery.sizing.estimates import ANSWER_SHARE, Amounts
-from distillery.sizing.plans import NOT_CALIBRATED, JobPlan, LayoutPlan, TeacherModel, plan_job
-from distillery.sizing.shape_table import SHAPES, find_shape, format_of_name
-from distillery.sizing.shapes import ModelShape, shape_of_config, weights_of_config
+from distillery.sizing.estimates import ANSWER_SHARE, PROMPT_TOKENS, Amounts
+from distillery.sizing.known import KnownModel, known_by_config, known_by_name
+from distillery.sizing.plans import NOT_CALIBRATED, JobPlan, LayoutPlan, plan_job
+from distillery.sizing.shape_table import SHAPES
 from distillery.spec.dataset import DataFormat, DataSource
 from distillery.spec.gpus import GpuKind
 from distillery.spec.job import JobSpec
@@ -30,8 +29,6 @@ from distillery.validation.sizing import find_sizing_problems
 
 EXIT_OK = 0
 EXIT_FAILED = 1
-PROMPT_TOKENS = 500
-"""Length of a prompt where nothing better is known."""
 SPLITS = ("train", "validation", "test")
 _COLUMNS = 140
 _FILE = "file://"
@@ -88,7 +85,7 @@ def make_plan(spec: JobSpec, options: PlanOptions) -> JobPlan:
         students=students,
         amounts=_find_amounts(spec, options),
         efficiency=DEFAULT_EFFICIENCY,
-        problems=[str(problem) for problem in find_sizing_problems(spec)],
+        problems=[str(problem) for problem in find_sizing_problems(spec, _find_model)],
     )
 
 
@@ -106,16 +103,12 @@ def parse_rows(texts: Sequence[str]) -> dict[str, int]:
     return rows
 
 
-def _find_model(uri: str) -> TeacherModel | None:
+def _find_model(uri: str) -> KnownModel | None:
     """By the folder's config.json where it is on this machine, else by the model's name."""
     config = _read_config(uri)
-    if config is not None:
-        shape = shape_of_config(config, name=unquote(uri.rpartition("/")[2]))
-        return TeacherModel(shape=shape, formats=EngineFormats(weights=weights_of_config(config)))
-    shape_by_name: ModelShape | None = find_shape(uri)
-    if shape_by_name is None:
-        return None
-    return TeacherModel(shape=shape_by_name, formats=EngineFormats(weights=format_of_name(uri)))
+    if config is None:
+        return known_by_name(uri)
+    return known_by_config(config, name=unquote(uri.rpartition("/")[2]))
 
 
 def _read_config(uri: str) -> Mapping[str, Any] | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from distillery.conditions import Reason
 from distillery.progress import Phase, Progress
+from distillery.sizing.estimates import Estimate
 from distillery.status import StageStatus, StepState
 
 _PHASES = {
@@ -22,6 +23,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """``estimate: 5.2 GPU hours, 34 min 10 s of work, $13.04``."""
+    cost = "" if estimate.cost_usd is None else f", ${estimate.cost_usd:,.2f}"
+    return (
+        f"estimate: {estimate.gpu_hours:,.1f} GPU hours, "
+        f"{duration(estimate.duration_seconds)} of work{cost}"
+    )
 
 
 def progress_text(progress: Progress | None) -> str:

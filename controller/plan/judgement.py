@@ -9,6 +9,7 @@ from distillery.conditions import Reason
 from distillery.errors import InvariantError
 from distillery.manifests import ManifestRef
 from distillery.progress import OutcomeState
+from distillery.sizing.estimates import Estimate
 from distillery.spec.job import FailurePolicy, RetriesSpec
 from distillery.stage_configs import PrepareVerdict
 from distillery.status import StepFailures, StepState
@@ -54,6 +55,8 @@ class Judgement:
 
     steps: Mapping[str, Judged]
     known: Known
+    estimate: Estimate | None = None
+    """What prepare says the job takes."""
 
     def state(self, step: Step) -> StepState:
         """How far ``step`` is."""
@@ -77,7 +80,11 @@ def judge(snapshot: Snapshot) -> Judgement:
     for step in steps_of(snapshot.job.spec):
         steps[step.id] = _judge_step(step, snapshot, verdict)
     steps = _skip_unreachable(steps, snapshot)
-    return Judgement(steps=steps, known=_known(steps, snapshot, verdict))
+    return Judgement(
+        steps=steps,
+        known=_known(steps, snapshot, verdict),
+        estimate=verdict.estimate if verdict else None,
+    )
 
 
 def failure_of(attempt: Attempt) -> Failure | None:

@@ -51,6 +51,7 @@ def build_status(snapshot: Snapshot, judgement: Judgement, now: float) -> JobSta
         summary=_summary(stages, snapshot, verdicts[ConditionType.SUCCEEDED]),
         runtime=snapshot.cluster.runtime,
         stages=stages,
+        estimate=judgement.estimate or (snapshot.previous.estimate if snapshot.previous else None),
         results=results,
     )
 

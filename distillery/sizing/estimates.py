@@ -15,9 +15,14 @@ from distillery.sizing.throughput import Node, Workload, estimate_speed
 from distillery.sizing.training import TrainingPlan, seconds_of_training
 from distillery.spec.engine import VllmEngineSpec
 from distillery.spec.job import JobSpec
+from distillery.spec.model import Model
 from distillery.spec.student import LoraMethod, StudentSpec
 from distillery.steps import evaluate_step, train_step
 
+CHARS_PER_TOKEN = 4.0
+"""Of English text in common vocabularies."""
+PROMPT_TOKENS = 500.0
+"""Length of a prompt, where nothing better is known."""
 ANSWER_SHARE = 0.5
 """Length of a teacher's answer as a share of the longest allowed, where nothing better is known."""
 EVALUATION_TOKENS = 64
@@ -33,6 +38,18 @@ class Amounts:
     num_test: int
     prompt_tokens: float
     answer_tokens: float
+
+
+class Estimate(Model):
+    """What a job is expected to take, on the GPUs of ``spec.runtime.gpus``. Start-up, downloads and
+    waiting for GPUs come on top."""
+
+    gpu_hours: float
+    """Of all steps."""
+    duration_seconds: int
+    """Of all steps, one at a time."""
+    cost_usd: float | None = None
+    """Left out without a price."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
 """A job's plan as a document: layouts, speeds, hours and price, with what they rest on. Pure.
 
-``distillery plan`` prints it; ``controller.cli.plan`` finds out shapes and amounts.
+``distillery plan`` prints it, prepare takes the job's estimate from it; both find out what is known
+of the models, and the amounts, for themselves.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from distillery.sizing.efficiencies import Efficiency
 from distillery.sizing.engine_memory import EngineFormats
 from distillery.sizing.estimates import (
     Amounts,
+    Estimate,
     JobEstimate,
     StepEstimate,
     engine_layout,
@@ -21,6 +22,7 @@ from distillery.sizing.estimates import (
     training_plan,
 )
 from distillery.sizing.gpus import GIB, GPUS
+from distillery.sizing.known import KnownModel
 from distillery.sizing.layouts import JudgedLayout, judge_layout, rank_layouts
 from distillery.sizing.shapes import ModelShape
 from distillery.sizing.throughput import Node, Speed
@@ -34,14 +36,6 @@ from distillery.steps import GENERATE
 
 NOT_CALIBRATED = "not calibrated"
 """Said of speeds of models whose kind was not compared with published figures."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherModel:
-    """What is known of the teacher."""
-
-    shape: ModelShape
-    formats: EngineFormats
 
 
 class LayoutPlan(Model):
@@ -130,12 +124,21 @@ class JobPlan(Model):
     problems: tuple[str, ...] = Field(default=())
     """Why the job would be refused as it is."""
 
+    @property
+    def estimate(self) -> Estimate:
+        """Its end."""
+        return Estimate(
+            gpu_hours=round(self.gpu_hours, 2),
+            duration_seconds=round(self.duration_seconds),
+            cost_usd=None if self.cost_usd is None else round(self.cost_usd, 2),
+        )
+
 
 def plan_job(
     spec: JobSpec,
     gpus: GpusSpec,
     *,
-    teacher: TeacherModel,
+    teacher: KnownModel,
     students: Mapping[str, ModelShape],
     amounts: Amounts,
     efficiency: Efficiency,
@@ -195,7 +198,7 @@ def _cost(gpu_hours: float, gpus: GpusSpec) -> float | None:
 
 def _plan_teacher(
     spec: JobSpec,
-    teacher: TeacherModel,
+    teacher: KnownModel,
     amounts: Amounts,
     *,
     node: Node,
@@ -203,7 +206,8 @@ def _plan_teacher(
 ) -> tuple[TeacherPlan, Speed | None]:
     """The teacher's plan, and the speed of a replica as the job has it."""
     workload = teacher_workload(spec, amounts)
-    shape, formats, engine = teacher.shape, teacher.formats, spec.teacher.engine
+    shape, engine = teacher.shape, spec.teacher.engine
+    formats = EngineFormats(weights=teacher.weights)
     ranked = rank_layouts(shape, formats, workload, node=node, efficiency=efficiency)
     chosen = None
     if isinstance(engine, VllmEngineSpec) and engine.tensor_parallel:
@@ -221,7 +225,7 @@ def _plan_teacher(
     plan = TeacherPlan(
         model=shape.name,
         weights=formats.weights,
-        weight_gib=shape.weight_bytes(formats.weights) / GIB,
+        weight_gib=teacher.weight_bytes / GIB,
         kv_cache=formats.kv,
         efficiency=efficiency.name,
         is_calibrated=bool(speeds) and speeds[0].is_calibrated,

@@ -24,11 +24,17 @@ def check_model_folder(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise _unreadable(folder, "no such folder", "check the path")
+    config = read_model_config(folder)
+    for weights in _weight_files(folder):
+        _check_safetensors(weights)
+    return config
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """The folder's ``config.json``. Raises ``SpecError``: ``ModelUnreadable``."""
     config = _read_json(folder / "config.json")
     if not config.get("model_type"):
         raise _unreadable(folder / "config.json", "no model_type", "use a transformers model")
-    for weights in _weight_files(folder):
-        _check_safetensors(weights)
     return config
 
 

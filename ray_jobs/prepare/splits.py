@@ -164,6 +164,11 @@ def _sum_up(split: ReadSplit, kept: Kept, near: Sequence[int], spec: JobSpec) ->
         num_sampled=len(split.drafts),
         num_kept=len(drafts),
         num_with_gold=classes.total(),
+        mean_chars=round(
+            sum(len(each.content) for draft in drafts for each in draft.prompt.messages)
+            / len(drafts),
+            1,
+        ),
         num_groups=len({draft.prompt.group for draft in drafts}),
         num_rows_cut=sum(draft.prompt.num_words_cut > 0 for draft in drafts),
         num_words_cut=sum(draft.prompt.num_words_cut for draft in drafts),

@@ -18,14 +18,23 @@ from distillery.manifests import (
 )
 from distillery.spec.dataset import PromptsSpec
 from distillery.stage_configs import PrepareConfig, PrepareInputs, PrepareVerdict
+from distillery.summaries import DataSummary
 from distillery.verdicts import pack_verdict
 from ray_jobs.models import model_cache
 from ray_jobs.prepare.duplicates import DroppedRow
+from ray_jobs.prepare.sizing import check_sizing, estimate_job
 from ray_jobs.prepare.sources import OpenedSource, open_source
 from ray_jobs.prepare.splits import PreparedData, check_gold_arms, combine_splits, read_split
-from ray_jobs.prepare.verdict import find_finished, pin_models
+from ray_jobs.prepare.verdict import find_finished, inspect_models
 from ray_jobs.records import GoldRow, PromptRow, Split
-from ray_jobs.step import StepResult, StepTools, commit_step, find_manifest, package_versions
+from ray_jobs.step import (
+    StepResult,
+    StepTools,
+    commit_step,
+    find_manifest,
+    package_versions,
+    read_manifest,
+)
 from ray_jobs.storage.probe import probe_storage
 from ray_jobs.tables import store_rows
 from ray_jobs.tasks.base import Task, TaskOptions
@@ -64,14 +73,23 @@ def run(config: PrepareConfig, tools: StepTools) -> StepResult:
     prefix = step_prefix(
         namespace=context.namespace, job=context.job, step=context.step, input_hash=digest
     )
-    pins = pin_models(spec, cache=model_cache(context))
+    models = inspect_models(spec, cache=model_cache(context))
+    configs = {model.pin.uri: model.config for model in models.values()}
+    check_sizing(spec, configs)
+    pins = {name: model.pin for name, model in models.items()}
     dataset = find_manifest(tools.storage, prefix)
     if dataset is None:
         dataset = _prepare_data(config, tools, sources, task=task, prefix=prefix)
     else:
         _LOG.info("data is prepared already prefix=%s", prefix)
     finished = find_finished(context, spec, storage=tools.storage, dataset=dataset, pins=pins)
-    verdict = PrepareVerdict(dataset=dataset, pins=pins, finished=finished)
+    data = DataSummary.model_validate(read_manifest(tools.storage, dataset).summary)
+    verdict = PrepareVerdict(
+        dataset=dataset,
+        pins=pins,
+        finished=finished,
+        estimate=estimate_job(spec, configs, data),
+    )
     return StepResult(committed=dataset, verdict=pack_verdict(verdict))
 
 

@@ -8,17 +8,17 @@ from distillery.spec.job import API_VERSION, KIND, DistillationJob, JobSpec, Met
 from distillery.stage_configs import PinnedModel, StepContext
 from distillery.step_configs import TEACHER_PIN, Known, Place, build_config, student_pin
 from distillery.steps import PREPARE, steps_of, upstream_of
-from ray_jobs.models import pin_model
+from ray_jobs.models import InspectedModel, inspect_model
 from ray_jobs.step import find_manifest
 from ray_jobs.storage.base import Storage
 
 
-def pin_models(spec: JobSpec, *, cache: Path) -> dict[str, PinnedModel]:
-    """Teacher and students as they are now. Raises as ``pin_model``."""
-    pins = {TEACHER_PIN: pin_model(spec.teacher.model, spec.storage, cache)}
+def inspect_models(spec: JobSpec, *, cache: Path) -> dict[str, InspectedModel]:
+    """Teacher and students as they are now, by their pins' names. Raises as ``inspect_model``."""
+    models = {TEACHER_PIN: inspect_model(spec.teacher.model, spec.storage, cache)}
     for student in spec.students:
-        pins[student_pin(student.name)] = pin_model(student.model, spec.storage, cache)
-    return pins
+        models[student_pin(student.name)] = inspect_model(student.model, spec.storage, cache)
+    return models
 
 
 def find_finished(

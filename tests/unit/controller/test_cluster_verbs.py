@@ -127,6 +127,13 @@ def test_the_first_line_is_the_jobs_state(
     assert (said.code, lines_of(said)[0], said.err) == (want_code, f"default/sums: {want}", "")
 
 
+def test_what_the_job_is_expected_to_take_is_told(world: World) -> None:
+    estimate = {"gpuHours": 1305.25, "durationSeconds": 7500, "costUsd": 3263.13}
+    world.apply(status={"conditions": accepted(), "estimate": estimate})
+    want = "  estimate: 1,305.2 GPU hours, 2 h 05 min of work, $3,263.13"
+    assert lines_of(world.run("status", "sums"))[1] == want
+
+
 def test_a_job_that_waits_for_its_finalizer_is_being_deleted(world: World) -> None:
     world.apply(status={"conditions": accepted()}, finalizers=("distillery.dev/stop",))
     assert world.run("delete", "sums").code == 0

@@ -35,6 +35,20 @@ def test_a_job_runs_its_steps_one_after_another_to_its_end(
     assert (status.summary.students, status.summary.progress) == ("1/1", "100%")
 
 
+def test_the_estimate_that_prepare_gives_is_in_the_status(
+    world: OperatorWorld, kuberay: HandKubeRay
+) -> None:
+    world.apply(make_resource())
+    world.settle()
+    assert world.job().status.estimate is None
+    estimate = {"gpuHours": 5.2, "durationSeconds": 2050, "costUsd": 13.0}
+    kuberay.succeed(child_of(world, "prepare"), summary={"estimate": estimate})
+    world.settle()
+    found = world.job().status.estimate
+    assert found is not None
+    assert found.dump() == estimate
+
+
 def test_a_bad_job_is_refused_with_the_words_of_validate_and_no_pod(world: OperatorWorld) -> None:
     world.apply(make_resource(students__0__arms=["Vanilla", "Gold"], dataset__train__maxRows=3))
     world.settle()
