@@ -131,9 +131,8 @@ class Fleet:
             return
         get_reply((self._dispatcher.stop if is_stopped else self._dispatcher.close).remote())
         # Nothing is missing by now: whoever is still loading its model need not finish that.
-        if not self._runs:
-            return
-        ray.wait(list(self._runs), num_returns=len(self._runs), timeout=FINISH_S)
+        if self._runs:
+            ray.wait(list(self._runs), num_returns=len(self._runs), timeout=FINISH_S)
 
     def _bury(self, name: str, *, cause: str) -> list[str]:
         self.num_deaths += 1
