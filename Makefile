@@ -18,7 +18,7 @@ export DISTILLERY_TEST_DATA ?= $(abspath ../shared/data)
 SEED ?= $(shell date +%s)
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --random-order-seed=$(SEED) --durations=25
 
-.PHONY: help env env-dev env-data quickstart check test test-fast test-heavy test-data test-fleet e2e controlplane generated bench clean
+.PHONY: help env env-dev env-data quickstart check test test-fast test-heavy test-operator test-data test-fleet e2e controlplane generated bench clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,14 +64,17 @@ generated: env-dev ## Write the files that are generated from the models
 controlplane: env-dev ## Build etcd and Kubernetes' API server for the tests, once (minutes, needs Go)
 	$(BIN)/python -m tests.controlplane.build
 
-test: controlplane ## All tests but those of the next targets
-	$(PYTEST) -m "not data and not fleet and not e2e"
+test: env-dev ## All tests but those of the next targets
+	$(PYTEST) -m "not data and not fleet and not e2e and not controlplane"
 
 test-fast: env-dev ## The tests that start no model and no Ray
 	$(PYTEST) -m "not data and not fleet and not e2e and not heavy and not controlplane"
 
-test-heavy: controlplane ## The tests that start models and Ray alone
-	$(PYTEST) -m "(heavy or controlplane) and not data and not fleet and not e2e"
+test-heavy: env-dev ## The tests that start models and Ray alone
+	$(PYTEST) -m "heavy and not data and not fleet and not e2e and not controlplane"
+
+test-operator: controlplane ## The operator on a real etcd and API server (needs Go once)
+	$(PYTEST) -m "controlplane and not e2e"
 
 test-data: env-data ## What reads the public data sets: their quirks, and each task from end to end
 	$(BIN)/python -m pytest --durations=10 -m data

@@ -13,6 +13,8 @@ from distillery.errors import DistilleryError, ExternalError, TransientError
 
 TIMEOUT_S = 30.0
 _MAX_DETAIL_CHARS = 100
+_NOT_READY = "No available agent to submit job"
+"""Of a 500 while the head's agent hasn't reported yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,13 @@ class RayJobsApi:
         if code >= requests.codes.bad_request:
             lines = response.text.strip().splitlines()
             detail = lines[-1][:_MAX_DETAIL_CHARS] if lines else ""
+            if _NOT_READY in response.text:
+                raise TransientError(
+                    f"{self.address}: Ray takes no jobs yet, got '{detail}'; see that the cluster "
+                    "runs",
+                    reason="RayNotReady",
+                    delay_s=1.0,
+                )
             raise ExternalError(
                 f"{place[:80]}: Ray answers {code}, got '{detail}'; see Ray's dashboard log",
                 reason="RayRefused",

@@ -4,6 +4,7 @@ The CRDs' schemas and CEL rules are in force; what a schema doesn't know is drop
 object is compared with what was sent.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,26 @@ def test_all_pods_pass_the_real_restricted_policy(api: KubeApi, namespace: str) 
     templates = [each for ray_job in ray_jobs_of(job) for each in templates_of(ray_job)]
     assert len(templates) > 6 * 2
     for index, template in enumerate(templates):
-        api.create(PODS, pod(template, namespace=namespace, name=f"pod-{index}"))
+        create_pod(api, pod(template, namespace=namespace, name=f"pod-{index}"))
     template["spec"]["hostNetwork"] = True
     with pytest.raises(ForbiddenError):
         api.create(PODS, pod(template, namespace=namespace, name="refused"))
+
+
+def create_pod(api: KubeApi, body: dict[str, Any]) -> None:
+    """Creates the pod once the server's admission, which has a cache of its own, knows its service
+    account."""
+    deadline = time.monotonic() + 30.0
+    while True:
+        try:
+            api.create(PODS, body)
+        except ForbiddenError as error:
+            if "error looking up service account" not in error.message:
+                raise
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            return
 
 
 def pod(template: dict[str, Any], *, namespace: str, name: str) -> dict[str, Any]:

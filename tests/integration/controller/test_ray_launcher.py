@@ -12,7 +12,7 @@ from controller.launchers.owned_processes import find_processes
 from controller.launchers.ray_jobs_api import RayJobsApi
 from controller.launchers.ray_launcher import Observation, RayLauncher
 from controller.plan.snapshot import Attempt, RayStatus
-from distillery.errors import ExternalError
+from distillery.errors import ExternalError, TransientError
 from distillery.progress import Outcome, OutcomeState, outcome_line
 from distillery.step_configs import Known, Place, build_config
 from distillery.steps import PREPARE
@@ -40,8 +40,17 @@ def launch(launcher: RayLauncher, submission_id: str) -> Attempt:
     """An attempt at prepare, launched."""
     attempt = make_attempt("prepare", submission_id=submission_id)
     place = Place(scratch_dir="/scratch")
-    launcher.launch(attempt, build_config(PREPARE, make_job(), Known(), place=place, attempt=1))
-    return attempt
+    config = build_config(PREPARE, make_job(), Known(), place=place, attempt=1)
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            launcher.launch(attempt, config)
+        except TransientError:
+            # As the command's loop does: Ray on a busy machine isn't ready, or is silent a while.
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        else:
+            return attempt
 
 
 def observe_end(launcher: RayLauncher, attempt: Attempt) -> Observation:

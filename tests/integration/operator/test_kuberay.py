@@ -387,7 +387,10 @@ def test_a_job_and_all_it_owns_goes_when_its_time_is_over(stories: Stories) -> N
     story = stories["expired"]
     stories.world.wait(lambda: not story.is_there())
     assert story.statuses()[-1].is_true(ConditionType.SUCCEEDED)
-    stories.world.wait(lambda: not stories.left_in(stories.expiring))
+    stories.world.wait(
+        lambda: not stories.left_in(stories.expiring),
+        what=lambda: f"left are {stories.left_in(stories.expiring)}",
+    )
 
 
 def test_ray_jobs_go_some_time_after_their_end_but_for_the_last_failure(stories: Stories) -> None:

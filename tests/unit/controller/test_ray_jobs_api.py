@@ -72,6 +72,14 @@ def test_a_refused_submission_says_what_ray_says(api: RayJobsApi, answers: Answe
     assert (caught.value.reason, caught.value.status_code) == ("RayRefused", 500)
 
 
+def test_a_ray_that_is_not_ready_yet_is_asked_again(api: RayJobsApi, answers: Answers) -> None:
+    detail = "No available agent to submit job, please try again later."
+    answers["POST", "/api/jobs/"] = (500, detail)
+    with pytest.raises(TransientError, match="Ray takes no jobs yet, got 'No available") as caught:
+        api.submit(JOB)
+    assert (caught.value.reason, caught.value.delay_s) == ("RayNotReady", 1.0)
+
+
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_wrong_token_says_how_to_give_one(api: RayJobsApi, answers: Answers, code: int) -> None:
     answers["GET", "/api/version"] = (code, "Unauthorized")
