@@ -73,16 +73,11 @@ def make_plan(spec: JobSpec, options: PlanOptions) -> JobPlan:
             f"{', '.join(list(SHAPES)[:2])}",
             reason="ShapeUnknown",
         )
-    students = {
-        student.name: found.shape
-        for student in spec.students
-        if (found := _find_model(student.model.uri)) is not None
-    }
     return plan_job(
         spec,
         spec.runtime.gpus,
         teacher=teacher,
-        students=students,
+        knows=_find_model,
         amounts=_find_amounts(spec, options),
         efficiency=DEFAULT_EFFICIENCY,
         problems=[str(problem) for problem in find_sizing_problems(spec, _find_model)],

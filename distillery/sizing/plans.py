@@ -22,7 +22,7 @@ from distillery.sizing.estimates import (
     training_plan,
 )
 from distillery.sizing.gpus import GIB, GPUS
-from distillery.sizing.known import KnownModel
+from distillery.sizing.known import KnownModel, Knows
 from distillery.sizing.layouts import JudgedLayout, judge_layout, rank_layouts
 from distillery.sizing.shapes import ModelShape
 from distillery.sizing.throughput import Node, Speed
@@ -139,7 +139,7 @@ def plan_job(
     gpus: GpusSpec,
     *,
     teacher: KnownModel,
-    students: Mapping[str, ModelShape],
+    knows: Knows,
     amounts: Amounts,
     efficiency: Efficiency,
     problems: Sequence[str] = (),
@@ -147,10 +147,15 @@ def plan_job(
     """The plan of ``spec`` on ``gpus``.
 
     Args:
-        students: Shapes by the student's name; those missing are left out.
+        knows: Of the students' models; those not known are left out.
         problems: What validation has against the job.
     """
     node = Node(gpu=GPUS[gpus.kind], gpus_per_node=gpus.per_node)
+    students = {
+        student.name: known.shape
+        for student in spec.students
+        if (known := knows(student.model.uri)) is not None
+    }
     teacher_plan, speed = _plan_teacher(spec, teacher, amounts, node=node, efficiency=efficiency)
     is_refused = teacher_plan.chosen is not None and speed is None
     steps = (

@@ -10,7 +10,14 @@ from distillery.sizing.precisions import WeightFormat
 from distillery.sizing.shapes import ModelShape
 
 
-def _llama(name: str, *dimensions: int, head_size: int = 128, is_tied: bool = False) -> ModelShape:
+def _shape(
+    name: str,
+    *dimensions: int,
+    head_size: int = 128,
+    is_tied: bool = False,
+    experts: tuple[int, int] = (0, 0),
+) -> ModelShape:
+    """``experts``: how many there are, and how many a token meets."""
     layers, hidden, ffn, heads, kv_heads, vocabulary = dimensions
     return ModelShape(
         name=name,
@@ -22,59 +29,43 @@ def _llama(name: str, *dimensions: int, head_size: int = 128, is_tied: bool = Fa
         head_size=head_size,
         vocab_size=vocabulary,
         is_tied=is_tied,
-    )
-
-
-def _moe(
-    name: str, *dimensions: int, num_experts: int, num_active: int, head_size: int = 128
-) -> ModelShape:
-    layers, hidden, ffn, heads, kv_heads, vocabulary = dimensions
-    return ModelShape(
-        name=name,
-        num_layers=layers,
-        hidden_size=hidden,
-        ffn_size=ffn,
-        num_heads=heads,
-        num_kv_heads=kv_heads,
-        head_size=head_size,
-        vocab_size=vocabulary,
-        num_experts=num_experts,
-        num_active_experts=num_active,
+        num_experts=experts[0],
+        num_active_experts=experts[1],
     )
 
 
 # Layers, hidden, FFN, heads, KV heads, vocabulary.
 _SHAPES = (
-    _llama("llama-3.1-405b", 126, 16384, 53248, 128, 8, 128256),
-    _llama("llama-3.3-70b", 80, 8192, 28672, 64, 8, 128256),
-    _llama("llama-3.1-70b", 80, 8192, 28672, 64, 8, 128256),
-    _llama("llama-3-70b", 80, 8192, 28672, 64, 8, 128256),
-    _llama("llama-3.1-8b", 32, 4096, 14336, 32, 8, 128256),
-    _llama("llama-3-8b", 32, 4096, 14336, 32, 8, 128256),
-    _llama("llama-3.2-3b", 28, 3072, 8192, 24, 8, 128256, is_tied=True),
-    _llama("llama-3.2-1b", 16, 2048, 8192, 32, 8, 128256, head_size=64, is_tied=True),
-    _llama("mistral-large", 88, 12288, 28672, 96, 8, 32768),
-    _llama("mistral-7b", 32, 4096, 14336, 32, 8, 32768),
-    _llama("qwen2.5-72b", 80, 8192, 29568, 64, 8, 152064),
-    _llama("qwen2.5-32b", 64, 5120, 27648, 40, 8, 152064),
-    _llama("qwen2.5-14b", 48, 5120, 13824, 40, 8, 152064),
-    _llama("qwen2.5-7b", 28, 3584, 18944, 28, 4, 152064),
-    _llama("qwen2.5-3b", 36, 2048, 11008, 16, 2, 151936, is_tied=True),
-    _llama("qwen2.5-1.5b", 28, 1536, 8960, 12, 2, 151936, is_tied=True),
-    _llama("qwen2.5-0.5b", 24, 896, 4864, 14, 2, 151936, head_size=64, is_tied=True),
-    _llama("qwen3-32b", 64, 5120, 25600, 64, 8, 151936),
-    _llama("qwen3-14b", 40, 5120, 17408, 40, 8, 151936),
-    _llama("qwen3-8b", 36, 4096, 12288, 32, 8, 151936),
-    _llama("qwen3-4b", 36, 2560, 9728, 32, 8, 151936, is_tied=True),
-    _llama("qwen3-1.7b", 28, 2048, 6144, 16, 8, 151936, is_tied=True),
-    _llama("qwen3-0.6b", 28, 1024, 3072, 16, 8, 151936, is_tied=True),
-    _llama("smollm2-1.7b", 24, 2048, 8192, 32, 32, 49152, head_size=64, is_tied=True),
-    _llama("smollm2-360m", 32, 960, 2560, 15, 5, 49152, head_size=64, is_tied=True),
-    _llama("smollm2-135m", 30, 576, 1536, 9, 3, 49152, head_size=64, is_tied=True),
-    _moe("qwen3-235b-a22b", 94, 4096, 1536, 64, 4, 151936, num_experts=128, num_active=8),
-    _moe("qwen3-30b-a3b", 48, 2048, 768, 32, 4, 151936, num_experts=128, num_active=8),
-    _moe("mixtral-8x22b", 56, 6144, 16384, 48, 8, 32768, num_experts=8, num_active=2),
-    _moe("mixtral-8x7b", 32, 4096, 14336, 32, 8, 32000, num_experts=8, num_active=2),
+    _shape("llama-3.1-405b", 126, 16384, 53248, 128, 8, 128256),
+    _shape("llama-3.3-70b", 80, 8192, 28672, 64, 8, 128256),
+    _shape("llama-3.1-70b", 80, 8192, 28672, 64, 8, 128256),
+    _shape("llama-3-70b", 80, 8192, 28672, 64, 8, 128256),
+    _shape("llama-3.1-8b", 32, 4096, 14336, 32, 8, 128256),
+    _shape("llama-3-8b", 32, 4096, 14336, 32, 8, 128256),
+    _shape("llama-3.2-3b", 28, 3072, 8192, 24, 8, 128256, is_tied=True),
+    _shape("llama-3.2-1b", 16, 2048, 8192, 32, 8, 128256, head_size=64, is_tied=True),
+    _shape("mistral-large", 88, 12288, 28672, 96, 8, 32768),
+    _shape("mistral-7b", 32, 4096, 14336, 32, 8, 32768),
+    _shape("qwen2.5-72b", 80, 8192, 29568, 64, 8, 152064),
+    _shape("qwen2.5-32b", 64, 5120, 27648, 40, 8, 152064),
+    _shape("qwen2.5-14b", 48, 5120, 13824, 40, 8, 152064),
+    _shape("qwen2.5-7b", 28, 3584, 18944, 28, 4, 152064),
+    _shape("qwen2.5-3b", 36, 2048, 11008, 16, 2, 151936, is_tied=True),
+    _shape("qwen2.5-1.5b", 28, 1536, 8960, 12, 2, 151936, is_tied=True),
+    _shape("qwen2.5-0.5b", 24, 896, 4864, 14, 2, 151936, head_size=64, is_tied=True),
+    _shape("qwen3-32b", 64, 5120, 25600, 64, 8, 151936),
+    _shape("qwen3-14b", 40, 5120, 17408, 40, 8, 151936),
+    _shape("qwen3-8b", 36, 4096, 12288, 32, 8, 151936),
+    _shape("qwen3-4b", 36, 2560, 9728, 32, 8, 151936, is_tied=True),
+    _shape("qwen3-1.7b", 28, 2048, 6144, 16, 8, 151936, is_tied=True),
+    _shape("qwen3-0.6b", 28, 1024, 3072, 16, 8, 151936, is_tied=True),
+    _shape("smollm2-1.7b", 24, 2048, 8192, 32, 32, 49152, head_size=64, is_tied=True),
+    _shape("smollm2-360m", 32, 960, 2560, 15, 5, 49152, head_size=64, is_tied=True),
+    _shape("smollm2-135m", 30, 576, 1536, 9, 3, 49152, head_size=64, is_tied=True),
+    _shape("qwen3-235b-a22b", 94, 4096, 1536, 64, 4, 151936, experts=(128, 8)),
+    _shape("qwen3-30b-a3b", 48, 2048, 768, 32, 4, 151936, experts=(128, 8)),
+    _shape("mixtral-8x22b", 56, 6144, 16384, 48, 8, 32768, experts=(8, 2)),
+    _shape("mixtral-8x7b", 32, 4096, 14336, 32, 8, 32000, experts=(8, 2)),
 )
 
 SHAPES: Mapping[str, ModelShape] = {shape.name: shape for shape in _SHAPES}

@@ -16,7 +16,7 @@ from distillery.sizing.estimates import (
     Amounts,
     Estimate,
 )
-from distillery.sizing.known import KnownModel, known_by_config
+from distillery.sizing.known import KnownModel, Knows, known_by_config
 from distillery.sizing.plans import plan_job
 from distillery.spec.job import JobSpec
 from distillery.summaries import DataSummary
@@ -46,22 +46,17 @@ def estimate_job(
     knows = _knower(configs)
     teacher = knows(spec.teacher.model.uri)
     assert teacher is not None, "each model's config was read"
-    students = {
-        student.name: known.shape
-        for student in spec.students
-        if (known := knows(student.model.uri)) is not None
-    }
     return plan_job(
         spec,
         spec.runtime.gpus,
         teacher=teacher,
-        students=students,
+        knows=knows,
         amounts=_amounts(spec, data),
         efficiency=DEFAULT_EFFICIENCY,
     ).estimate
 
 
-def _knower(configs: Mapping[str, Mapping[str, Any]]) -> Any:
+def _knower(configs: Mapping[str, Mapping[str, Any]]) -> Knows:
     def knows(uri: str) -> KnownModel | None:
         return known_by_config(configs[uri], name=uri)
 
