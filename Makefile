@@ -85,12 +85,15 @@ test-fleet: env-dev ## A teacher over many simulated nodes (minutes)
 e2e: controlplane ## The quick start on a real API server and a real Ray cluster (10 minutes)
 	$(BIN)/python -m pytest -m e2e tests/e2e
 
-bench: env-dev ## Measure against the bare libraries (minutes); results are printed
+bench: controlplane ## Measure against the bare libraries and at size (half an hour); results are printed
 	$(BIN)/python -m examples.miniature --out runs/quickstart/inputs
 	$(BIN)/python -m benchmarks.generate --model runs/quickstart/inputs/teacher \
-	  --variant ChainOfThought --rows 4000 --in-flight 256 --max-model-len 256 --eager
+	  --variant ChainOfThought --rows 4000 --max-tokens 64 --in-flight 256 --max-model-len 256 \
+	  --eager --threads 1
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.upload
+	$(BIN)/python -m benchmarks.controller --jobs 1000 --running 500 --steady-s 60
+	$(BIN)/python -m benchmarks.store
 
 clean: ## Remove the environment and the runs
 	rm -rf $(VENV) runs
