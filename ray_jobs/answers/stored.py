@@ -118,14 +118,17 @@ class StoredAnswersBuilder:
                 texts = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         names = ["high", "low", "segment", "offset", "length", "finish", *_COLUMNS]
         columns: dict[str, Any] = {}
+        order: Any = None
         for name in names:
             # Column by column, so that not everything is there twice.
             parts = [part.pop(name) for part in self._parts]
-            columns[name] = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
+            whole = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
+            del parts
+            if order is None:
+                order = np.argsort(whole, kind="stable").astype(np.uint32)
+            columns[name] = whole[order]
+            del whole
         self._parts = []
-        order = np.argsort(columns["high"], kind="stable")
-        for name in names:
-            columns[name] = columns[name][order]
         del order
         kept = _find_winners(columns)
         if kept is not None:
