@@ -208,7 +208,7 @@ def _measure_plain(root: Path, options: argparse.Namespace) -> Measured:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-    whole_s = time.monotonic() - started_at
+        whole_s = time.monotonic() - started_at
     measured = json.loads(done.stdout.splitlines()[-1])
     return Measured(
         tokens=measured["tokens"],
