@@ -11,7 +11,7 @@ from rich.text import Text
 
 from controller.cli.cluster_target import ClusterTarget
 from controller.cli.progress_text import estimate_text
-from controller.cli.views import stage_table, utc_now
+from controller.cli.views import make_console, stage_table, utc_now
 from controller.jobs.views import UPGRADE, JobView
 from controller.kube.resources import DISTILLATION_JOBS
 from distillery.conditions import ConditionStatus, ConditionType
@@ -20,8 +20,6 @@ from distillery.status import Condition, JobStatus, StepState
 
 EXIT_OK = 0
 EXIT_FAILED = 1
-COLUMNS = 160
-"""Where no terminal says how wide it is."""
 _TOLD_CONDITIONS = (
     ConditionType.ACCEPTED,
     ConditionType.ADMITTED,
@@ -35,9 +33,7 @@ def show_status(target: ClusterTarget) -> int:
     or was refused."""
     view = target.fetch()
     status = view.status
-    console = Console(file=target.out)
-    if not console.is_terminal:
-        console = Console(file=target.out, width=COLUMNS)
+    console = make_console(target.out)
     _print(console, f"{view.key}: {headline(view)}")
     for condition in find_troubles(status):
         _print(console, f"  {condition.type}={condition.status} {condition.reason}:")

@@ -169,9 +169,12 @@ def _warn(job: DistillationJob, err: TextIO) -> None:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not number > 0:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got '{text[:80]}'")
     return number
 
 

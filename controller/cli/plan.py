@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from controller.cli.progress_text import duration
+from controller.cli.views import make_console
 from distillery.errors import SpecError
 from distillery.sizing.efficiencies import DEFAULT_EFFICIENCY
 from distillery.sizing.estimates import ANSWER_SHARE, PROMPT_TOKENS, Amounts
@@ -30,7 +30,6 @@ from distillery.validation.sizing import find_sizing_problems
 EXIT_OK = 0
 EXIT_FAILED = 1
 SPLITS = ("train", "validation", "test")
-_COLUMNS = 140
 _FILE = "file://"
 
 
@@ -125,7 +124,9 @@ def _read_config(uri: str) -> Mapping[str, Any] | None:
 
 def _find_amounts(spec: JobSpec, options: PlanOptions) -> Amounts:
     rows = {
-        split: options.rows.get(split) or _count_rows(getattr(spec.dataset, split), split)
+        split: options.rows[split]
+        if split in options.rows
+        else _count_rows(getattr(spec.dataset, split), split)
         for split in SPLITS
     }
     answer_tokens = options.answer_tokens or ANSWER_SHARE * spec.teacher_max_tokens
@@ -162,9 +163,7 @@ def _count_lines(source: DataSource) -> int | None:
 
 
 def _print(plan: JobPlan, out: TextIO) -> None:
-    console = Console(file=out)
-    if not console.is_terminal:
-        console = Console(file=out, width=_COLUMNS)
+    console = make_console(out)
     teacher = plan.teacher
     console.print(
         Text(

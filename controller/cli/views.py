@@ -21,6 +21,8 @@ from controller.cli.progress_text import (
 from distillery.status import JobStatus, StageStatus, StepState
 
 PLAIN_INTERVAL_S = 10.0
+COLUMNS = 160
+"""Where no terminal says how wide it is."""
 _STYLES = {
     StepState.WAITING: "dim",
     StepState.RUNNING: "bold cyan",
@@ -30,6 +32,12 @@ _STYLES = {
     StepState.SKIPPED: "dim",
 }
 Now = Callable[[], datetime]
+
+
+def make_console(out: TextIO) -> Console:
+    """Prints to ``out``, as wide as its terminal or ``COLUMNS``."""
+    console = Console(file=out)
+    return console if console.is_terminal else Console(file=out, width=COLUMNS)
 
 
 def utc_now() -> datetime:

@@ -57,8 +57,8 @@ class Surroundings:
     defaults: RuntimeStatus
     wall: Callable[[], float]
     monotonic: Callable[[], float]
+    priority_of: Callable[[str], int]
     expect: Callable[[str, int], None] = lambda key, num_steps: None
-    priority_of: Callable[[str], int] = lambda name: 0
 
 
 class Reconciler:

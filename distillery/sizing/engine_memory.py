@@ -48,8 +48,8 @@ class EngineFormats:
 class EngineMemory:
     """What a replica needs and has; all in bytes.
 
-    ``kv_room_bytes`` is negative where the weights alone don't fit. ``kv_tokens`` counts the tokens
-    that all sequences together may have in the cache.
+    ``kv_room_bytes`` is what the weights leave on all GPUs. ``kv_tokens`` counts the tokens that
+    all sequences together may have in the cache, by the fullest GPU.
     """
 
     weight_bytes: float
@@ -89,7 +89,7 @@ def measure_engine(
     return EngineMemory(
         weight_bytes=shape.weight_bytes(formats.weights),
         available_bytes=available * layout.num_gpus,
-        kv_room_bytes=sum(rooms) * layout.tensor_parallel if min(rooms) > 0 else min(rooms),
+        kv_room_bytes=sum(rooms) * layout.tensor_parallel,
         kv_tokens=max(0, int(min(tokens))),
     )
 

@@ -4,7 +4,6 @@ Assumptions are values of ``Amounts``, so that whoever prints an estimate can pr
 estimate is corrected where they turn out otherwise.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distillery.sizing.efficiencies import Efficiency
@@ -64,23 +63,6 @@ class StepEstimate:
     def gpu_hours(self) -> float:
         """GPUs times hours."""
         return self.num_gpus * self.seconds / 3600
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobEstimate:
-    """The job's GPU steps, one after the other."""
-
-    steps: Sequence[StepEstimate]
-
-    @property
-    def gpu_hours(self) -> float:
-        """Of all steps."""
-        return sum(step.gpu_hours for step in self.steps)
-
-    @property
-    def seconds(self) -> float:
-        """Of all steps, one at a time; start-up and waiting for GPUs come on top."""
-        return sum(step.seconds for step in self.steps)
 
 
 def engine_layout(engine: VllmEngineSpec) -> Layout:

@@ -86,5 +86,6 @@ GPUS: Mapping[GpuKind, Gpu] = {
     ),
 }
 """Data sheets of NVIDIA A100, H100, H200, DGX B200 and GB200 NVL72, and of AMD Instinct MI300X
-(Infinity Fabric: 7 links of 64 GB/s a direction). Memory is what ``nvidia-smi`` and ``rocm-smi``
-show, which is less than what the name says."""
+(Infinity Fabric: 7 links of 64 GB/s a direction). Memory is what the driver
+shows, which is less than what the name says; of A100, B200, GB200 and MI300X that is taken off the
+name and was looked up nowhere."""

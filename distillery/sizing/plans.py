@@ -13,7 +13,6 @@ from distillery.sizing.engine_memory import EngineFormats
 from distillery.sizing.estimates import (
     Amounts,
     Estimate,
-    JobEstimate,
     StepEstimate,
     engine_layout,
     estimate_evaluation,
@@ -163,7 +162,7 @@ def plan_job(
         if is_refused
         else _steps(spec, speed, students, amounts, node=node, efficiency=efficiency)
     )
-    estimate = JobEstimate(steps=steps)
+    gpu_hours = sum(step.gpu_hours for step in steps)
     return JobPlan(
         gpu=gpus.kind,
         gpus_per_node=gpus.per_node,
@@ -190,9 +189,9 @@ def plan_job(
             )
             for each in steps
         ),
-        gpu_hours=estimate.gpu_hours,
-        duration_seconds=estimate.seconds,
-        cost_usd=_cost(estimate.gpu_hours, gpus),
+        gpu_hours=gpu_hours,
+        duration_seconds=sum(step.seconds for step in steps),
+        cost_usd=_cost(gpu_hours, gpus),
         problems=tuple(problems),
     )
 

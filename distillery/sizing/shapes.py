@@ -10,6 +10,9 @@ from typing import Any
 from distillery.errors import SpecError
 from distillery.sizing.precisions import EMBEDDING_BYTES, KvFormat, WeightFormat
 
+SHAPE_UNKNOWN = "ShapeUnknown"
+"""The reason of errors about models that can't be sized."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
@@ -101,12 +104,12 @@ def shape_of_config(config: Mapping[str, Any], *, name: str) -> ModelShape:
     num_heads = _read(text, name, "num_attention_heads")
     hidden = _read(text, name, "hidden_size")
     num_experts = int(text.get("num_local_experts") or text.get("num_experts") or 0)
-    ffn_keys = ("moe_intermediate_size", "intermediate_size") if num_experts else _DENSE_FFN
+    ffn_keys = ("moe_intermediate_size",) if num_experts else ()
     return ModelShape(
         name=name,
         num_layers=_read(text, name, "num_hidden_layers"),
         hidden_size=hidden,
-        ffn_size=_read(text, name, *ffn_keys),
+        ffn_size=_read(text, name, *ffn_keys, "intermediate_size"),
         num_heads=num_heads,
         num_kv_heads=int(text.get("num_key_value_heads") or num_heads),
         head_size=int(text.get("head_dim") or hidden // num_heads),
@@ -115,12 +118,6 @@ def shape_of_config(config: Mapping[str, Any], *, name: str) -> ModelShape:
         num_experts=num_experts,
         num_active_experts=_read(text, name, "num_experts_per_tok") if num_experts else 0,
     )
-
-
-SHAPE_UNKNOWN = "ShapeUnknown"
-"""The reason of errors about models that can't be sized."""
-
-_DENSE_FFN = ("intermediate_size",)
 
 
 def _read(config: Mapping[str, Any], name: str, *keys: str) -> int:

@@ -190,10 +190,8 @@ def _read_keys(column: Any) -> Any:
 def _read_strings(column: Any) -> tuple[Any, bytes]:
     """Where each string begins and ends in the bytes of all, and these bytes."""
     import numpy as np
-    import pyarrow as pa
 
-    chunks = column.cast(pa.large_string()).chunks
-    strings = pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_string())
+    strings = _one_array(column)
     if strings.null_count:
         raise ValueError("strings must not be missing")
     _, offsets_buffer, data_buffer = strings.buffers()
@@ -212,9 +210,14 @@ def _read_finishes(column: Any) -> Any:
     """Each answer's finish reason by its place in ``FinishReason``. Raises ``ValueError``."""
     import numpy as np
 
-    encoded = column.combine_chunks().dictionary_encode()
-    if hasattr(encoded, "chunks"):
-        encoded = encoded.combine_chunks()
+    encoded = _one_array(column).dictionary_encode()
     names = [_FINISHES.index(FinishReason(name)) for name in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    return np.array(names, dtype=np.uint8)[codes] if names else np.zeros(0, dtype=np.uint8)
+    return np.array(names, dtype=np.uint8)[encoded.indices.to_numpy()]
+
+
+def _one_array(column: Any) -> Any:
+    """The strings of all chunks."""
+    import pyarrow as pa
+
+    chunks = column.cast(pa.large_string()).chunks
+    return pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_string())

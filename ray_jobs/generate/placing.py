@@ -7,7 +7,7 @@ this: their process asks Ray for its GPUs.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,17 +39,10 @@ class Place:
 
 
 class Placer:
-    """Gives engines their places, and takes them back.
+    """Gives engines their places, and takes them back."""
 
-    Args:
-        clock: Monotonic seconds.
-    """
-
-    def __init__(
-        self, settings: EngineSettings, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
-        self._clock = clock
         self._places: dict[str, Place] = {}
         self._looked_at = float("-inf")
         self._is_told = False
@@ -96,7 +89,7 @@ class Placer:
 
     def find_broken(self) -> list[str]:
         """Engines with a stage on a node that is gone; looks at most every ``LOOK_S``."""
-        now = self._clock()
+        now = time.monotonic()
         if not self._places or now - self._looked_at < LOOK_S:
             return []
         self._looked_at = now

@@ -83,13 +83,11 @@ def run(config: PrepareConfig, tools: StepTools) -> StepResult:
     else:
         _LOG.info("data is prepared already prefix=%s", prefix)
     finished = find_finished(context, spec, storage=tools.storage, dataset=dataset, pins=pins)
-    data = DataSummary.model_validate(read_manifest(tools.storage, dataset).summary)
-    verdict = PrepareVerdict(
-        dataset=dataset,
-        pins=pins,
-        finished=finished,
-        estimate=estimate_job(spec, configs, data),
-    )
+    estimate = None
+    if spec.runtime.gpus is not None:
+        data = DataSummary.model_validate(read_manifest(tools.storage, dataset).summary)
+        estimate = estimate_job(spec, configs, data)
+    verdict = PrepareVerdict(dataset=dataset, pins=pins, finished=finished, estimate=estimate)
     return StepResult(committed=dataset, verdict=pack_verdict(verdict))
 
 

@@ -9,6 +9,7 @@ and dies when one of those does.
 import json
 import os
 import random
+import threading
 import time
 import zlib
 from collections import deque
@@ -231,8 +232,7 @@ class StageWorker:
 
     def live(self) -> None:
         """Ends with its process alone."""
-        while True:
-            time.sleep(3600)
+        threading.Event().wait()
 
 
 def make_hash_engine(

@@ -197,3 +197,14 @@ def test_a_broken_config_is_named(tmp_path: Path) -> None:
     assert err.endswith(
         "/model/config.json: must be a model's config, got JSONDecodeError; copy the model again\n"
     )
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "many"])
+def test_a_length_that_is_none_is_refused(
+    tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        plan(tmp_path, f"--prompt-tokens={text}")
+    assert caught.value.code == 2
+    want = f"argument --prompt-tokens: must be a number above 0, got '{text}'"
+    assert want in capsys.readouterr().err
